@@ -1,0 +1,1 @@
+"""Transactions: simulated, read from files, checked, quarantined, in canonical columns."""

@@ -1,0 +1,356 @@
+"""Judges rows: every value is read into its canonical type, every bad row gets one fault."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudnet.errors import InputError
+from fraudnet.transactions.recipe import LabelColumn, Recipe, TimeColumn
+
+_TIME = pa.timestamp("us", tz="UTC")
+_NAIVE_TIME = pa.timestamp("us")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ROUNDED = r"^[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+|\.0+)$"
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(nan|inf(inity)?))$"
+_ISO = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ][\d:.]+(Z|[+-][\d:]+)?)?$"
+_OFFSET = r"[T ]\d\d[\d:.]*(Z|[+-]\d\d(:?\d\d)?)$"
+_UNIT_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9, "d": 8.64e10}
+
+
+@dataclass(frozen=True)
+class BrokenLine:
+    """A line that could not be taken apart into values."""
+
+    line: int
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a source holds, before any of it is judged."""
+
+    place: str  # the file, for errors
+    table: pa.Table  # our column names, the source's own types and values
+    line: npt.NDArray[np.int64]  # of each row: line of the text file, or row of the table; from 1
+    broken: list[BrokenLine]
+    unread: list[str]  # source columns that the recipe says nothing of
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why one row cannot be used."""
+
+    line: int
+    name: str  # our column, or "line" where the whole line is bad
+    code: str  # what is wrong with it; `report.SENTENCES` says it in words
+    value: str | None  # as it stands in the source
+    row: str | None  # all values read, as JSON of source columns; None: a broken line
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Rows in = rows `used` + `faults`."""
+
+    used: pa.Table  # canonical columns and types, in the source's order
+    faults: list[Fault]  # by line
+
+
+def check(rows: Rows, recipe: Recipe, now: datetime) -> Checked:
+    """Reads every row into the canonical types; the rows that fail a check are set aside.
+
+    A row has the first fault that is found in it. Of several good rows with one
+    `transaction_id` the first is used.
+
+    Args:
+        rows: what the source holds.
+        recipe: how its values are to be read.
+        now: with its offset; a transaction over a day later lies in the future.
+
+    Raises:
+        InputError: a column is of a type that cannot be what the recipe says it is.
+    """
+    sheet = _Sheet(rows, recipe)
+    sheet.check_header()
+    columns = {
+        "transaction_id": sheet.transaction_id(),
+        "timestamp": sheet.timestamp(now),
+        "account_id": sheet.identifier("account_id", needed=True),
+        "counterparty_id": sheet.identifier("counterparty_id"),
+        "amount": sheet.amount(),
+        "category": sheet.text("category"),
+        "is_fraud": sheet.label(recipe.is_fraud),
+    }
+    if recipe.label_time and sheet.has("label_time"):
+        columns["label_time"] = sheet.label_time(recipe.label_time, columns["timestamp"])
+    columns |= {name: sheet.text(name) for name in recipe.categorical if sheet.has(name)}
+    columns |= {name: sheet.number(name) for name in recipe.numeric if sheet.has(name)}
+    columns |= {name: sheet.text(name) for name in recipe.report if sheet.has(name)}
+    sheet.check_duplicates(columns["transaction_id"])
+    good = sheet.fault < 0
+    used = pa.table(columns)
+    checked = Checked(used if good.all() else used.filter(good), sheet.faults_by_line())
+    assert len(rows.table) + len(rows.broken) == len(checked.used) + len(checked.faults)
+    return checked
+
+
+class _Sheet:
+    """The rows under judgement: reads one column after the other and notes the faults."""
+
+    def __init__(self, rows: Rows, recipe: Recipe) -> None:
+        self.rows = rows
+        self.recipe = recipe
+        self.faults: list[tuple[str, str]] = []  # column and code
+        self.fault = np.full(len(rows.table), -1)  # of each row: position in `faults`, -1 = good
+
+    def has(self, name: str) -> bool:
+        return name in self.rows.table.column_names
+
+    def fail(self, name: str, code: str, failed: pa.ChunkedArray) -> None:
+        """Notes a fault in the rows where `failed` is true and nothing was found before."""
+        mask = pc.fill_null(failed, False).to_numpy()
+        if mask.any():
+            self.fault[mask & (self.fault < 0)] = len(self.faults)
+            self.faults.append((name, code))
+
+    def refuse(self, name: str, held: pa.DataType, expected: str) -> NoReturn:
+        source = self.recipe.source_columns[name]
+        raise InputError(
+            f"{self.rows.place}: column '{source}' for {name} holds {held}, expected {expected}; "
+            f"convert it, or name another column in recipe {self.recipe.name}"
+        )
+
+    def check_header(self) -> None:
+        if _is_text(self.rows.table["amount"].type):
+            repeated = pc.equal(self.values("amount"), self.recipe.amount.column)
+            self.fail("line", "header_repeated", repeated)
+
+    def check_duplicates(self, ids: pa.ChunkedArray) -> None:
+        good = np.flatnonzero(self.fault < 0)
+        codes = ids.take(good).combine_chunks().dictionary_encode().indices.to_numpy()
+        # Codes are given out in order of first appearance: a new id is a new highest code.
+        new = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
+        repeated = np.zeros(len(ids), dtype=bool)
+        repeated[good[~new]] = True
+        self.fail("transaction_id", "duplicate", pa.chunked_array([repeated]))
+
+    def values(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
+        """A column as it stands, but text without margins and prefix, and empty text as null."""
+        if not self.has(name):
+            return pa.chunked_array([pa.nulls(len(self.fault), pa.string())])
+        values = self.rows.table[name]
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        if pa.types.is_null(values.type):
+            values = values.cast(pa.string())
+        if _is_text(values.type):
+            values = pc.utf8_trim_whitespace(values.cast(pa.string()))
+            self.fail("line", "not_text", pc.match_substring(values, "\0"))
+            if prefix := getattr(getattr(self.recipe, name, None), "strip_prefix", ""):
+                rest = pc.utf8_slice_codeunits(values, start=len(prefix))
+                values = pc.if_else(pc.starts_with(values, prefix), rest, values)
+            values = _null_where(pc.equal(values, ""), values)
+        if needed:
+            self.fail(name, "missing", pc.is_null(values))
+        return values
+
+    def text(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
+        values = self.values(name, needed=needed)
+        if not (_is_text(values.type) or _is_number(values.type) or values.type == pa.bool_()):
+            self.refuse(name, values.type, "text or numbers")
+        return values.cast(pa.string())
+
+    def identifier(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
+        if self.has(name) and pa.types.is_floating(held := self.rows.table[name].type):
+            self.refuse(name, held, "text or integers, since floats round identifiers")
+        values = self.text(name, needed=needed)
+        self.fail(name, "rounded", pc.match_substring_regex(values, _ROUNDED))
+        return values
+
+    def transaction_id(self) -> pa.ChunkedArray:
+        if self.has("transaction_id"):
+            return self.identifier("transaction_id", needed=True)
+        return pa.chunked_array([pa.array(self.rows.line).cast(pa.string())])
+
+    def number(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
+        """Finite numbers; not-a-number means null where a value may be missing."""
+        values = self.values(name, needed=needed)
+        if not (_is_text(values.type) or _is_number(values.type)):
+            self.refuse(name, values.type, "numbers")
+        numbers = _parse_numbers(values)
+        self.fail(name, "not_a_number", _lost(values, numbers))
+        if not needed:
+            numbers = _null_where(pc.is_nan(numbers), numbers)
+        self.fail(name, "not_finite", pc.invert(pc.is_finite(numbers)))
+        return numbers
+
+    def amount(self) -> pa.ChunkedArray:
+        amounts = self.number("amount", needed=True)
+        if not self.recipe.allow_negative:
+            self.fail("amount", "negative", pc.less(amounts, 0.0))
+        return amounts
+
+    def time(self, name: str, at: TimeColumn, *, needed: bool = False) -> pa.ChunkedArray:
+        values = self.values(name, needed=needed)
+        if _is_number(values.type) and at.unit is None:
+            self.refuse(name, values.type, "times (or give unit = 's' and origin in the recipe)")
+        if not (_is_text(values.type) or _is_number(values.type) or _is_time(values.type)):
+            self.refuse(name, values.type, "times")
+        times = _parse_times(values, at)
+        self.fail(name, "unparsable", _lost(values, times))
+        return times
+
+    def timestamp(self, now: datetime) -> pa.ChunkedArray:
+        times = self.time("timestamp", self.recipe.timestamp, needed=True)
+        self.fail("timestamp", "before_1970", pc.less(times, _EPOCH))
+        latest = now.astimezone(UTC) + timedelta(days=1)
+        self.fail("timestamp", "in_the_future", pc.greater(times, latest))
+        return times
+
+    def label_time(self, at: TimeColumn, timestamps: pa.ChunkedArray) -> pa.ChunkedArray:
+        times = self.time("label_time", at)
+        self.fail("label_time", "before_timestamp", pc.less(times, timestamps))
+        return times
+
+    def label(self, at: LabelColumn | None) -> pa.ChunkedArray:
+        values = self.text("is_fraud")
+        if at is None:
+            return values.cast(pa.int8())
+        known = pa.array([*at.fraud, *at.genuine], pa.string())
+        meaning = pa.array([1] * len(at.fraud) + [0] * len(at.genuine), pa.int8())
+        position = pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(known))
+        labels = pc.take(meaning, position)
+        self.fail("is_fraud", "unknown_label", _lost(values, labels))
+        return labels
+
+    def faults_by_line(self) -> list[Fault]:
+        sources = self.recipe.source_columns
+        found = [Fault(at.line, "line", at.code, _shown(at.text), None) for at in self.rows.broken]
+        bad = np.flatnonzero(self.fault >= 0)
+        for index, row in zip(bad, self.rows.table.take(bad).to_pylist(), strict=True):
+            name, code = self.faults[self.fault[index]]
+            shown = {key: _shown(value) for key, value in row.items()}
+            values = json.dumps({sources[key]: shown[key] for key in shown}, ensure_ascii=False)
+            found.append(Fault(int(self.rows.line[index]), name, code, shown.get(name), values))
+        return sorted(found, key=lambda fault: fault.line)
+
+
+def _shown(value: object) -> str | None:
+    """A value as the source has it, without the mark of bytes that are not text."""
+    return None if value is None else str(value).replace("\0", "")
+
+
+def _is_text(held: pa.DataType) -> bool:
+    if pa.types.is_dictionary(held):
+        held = held.value_type
+    return bool(
+        pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)
+    )
+
+
+def _is_number(held: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(held) or pa.types.is_floating(held) or pa.types.is_decimal(held)
+    )
+
+
+def _is_time(held: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(held) or pa.types.is_date(held))
+
+
+def _null_where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(mask, pa.scalar(None, values.type), values)
+
+
+def _lost(values: pa.ChunkedArray, read: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_(pc.is_valid(values), pc.is_null(read))
+
+
+def _cast_each(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    """A cast that gives null where a value does not fit: halves what fails until it is found."""
+    try:
+        return values.cast(target)
+    except pa.ArrowInvalid:
+        if len(values) == 1:
+            return pa.chunked_array([pa.nulls(1, target)])
+        middle = len(values) // 2
+        halves = values.slice(0, middle), values.slice(middle)
+        return pa.chunked_array(
+            [chunk for half in halves for chunk in _cast_each(half, target).chunks]
+        )
+
+
+def _cast_text(text: pa.ChunkedArray, target: pa.DataType, shape: str) -> pa.ChunkedArray:
+    """A cast that gives null where a text does not match `shape` or does not fit."""
+    try:
+        return text.cast(target)
+    except pa.ArrowInvalid:
+        matches = pc.match_substring_regex(text, shape)
+        cast = _cast_each(_null_where(pc.invert(matches), text), target)
+        return pa.chunked_array([cast.combine_chunks()])  # the halves left many small chunks
+
+
+def _parse_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    if _is_text(values.type):
+        return _cast_text(values, pa.float64(), _NUMBER)
+    return values.cast(pa.float64(), safe=False)
+
+
+def _parse_times(values: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
+    if _is_time(values.type):
+        return _native_times(values, at)
+    if at.unit is not None:
+        return _counted_times(_parse_numbers(values), at.unit, at.origin)
+    if at.format != "iso":
+        return _zoned(_formatted_times(values, at.format).cast(_NAIVE_TIME), at)
+    try:
+        return _zoned(values.cast(_NAIVE_TIME), at)
+    except pa.ArrowInvalid:  # some carry an offset, or nanoseconds, or are no times
+        return _iso_times(values, at)
+
+
+def _zoned(times: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
+    """UTC; of a time that the clocks' change repeats or leaves out, the earlier."""
+    zoned = pc.assume_timezone(times, at.timezone, ambiguous="earliest", nonexistent="earliest")
+    return zoned.cast(_TIME)
+
+
+def _native_times(values: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
+    zone = values.type.tz if pa.types.is_timestamp(values.type) else None
+    if values.type == pa.timestamp("ns", zone):
+        times = values.cast(pa.timestamp("us", zone), safe=False)
+    else:
+        times = _cast_each(values, pa.timestamp("us", zone))
+    return times.cast(_TIME) if zone else _zoned(times, at)
+
+
+def _counted_times(counts: pa.ChunkedArray, unit: str, origin: datetime) -> pa.ChunkedArray:
+    origin = origin if origin.tzinfo else origin.replace(tzinfo=UTC)
+    origin_us = (origin - _EPOCH) // timedelta(microseconds=1)
+    times_us = pc.add(pc.round(pc.multiply(counts, _UNIT_US[unit])), float(origin_us))
+    fits = pc.less(pc.abs(times_us), 2.0**62)  # false for not-a-number
+    return _null_where(pc.invert(fits), times_us).cast(pa.int64()).cast(_TIME)
+
+
+def _formatted_times(text: pa.ChunkedArray, format_: str) -> pa.ChunkedArray:
+    times = pc.strptime(text, format=format_, unit="s", error_is_null=True)
+    # The C library rolls 30 February over to March; such a time does not print as it was written.
+    printed, written = (
+        pc.replace_substring_regex(pc.utf8_lower(each), r"\b0+(\d)", r"\1")
+        for each in (pc.strftime(times, format=format_), text)
+    )
+    return _null_where(pc.not_equal(printed, written), times)
+
+
+def _iso_times(text: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
+    text = pc.replace_substring_regex(text, r"(\.\d{6})\d{1,3}", r"\1")
+    offset = pc.match_substring_regex(text, _OFFSET)
+    zoned = _cast_text(_null_where(pc.invert(offset), text), _TIME, _ISO)
+    naive = _cast_text(_null_where(offset, text), _NAIVE_TIME, _ISO)
+    return pc.coalesce(zoned, _zoned(naive, at))

@@ -1,0 +1,232 @@
+"""What was read, in figures and words: quality report, quarantine, fingerprint."""
+
+import hashlib
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.table import Table
+
+from fraudnet.errors import InputError
+from fraudnet.transactions.checks import Checked, Fault, Rows
+from fraudnet.transactions.recipe import Recipe, nearest
+
+# Said of the column that a fault names.
+SENTENCES = {
+    "field_count": "has not as many fields as the header",
+    "unclosed_quote": "is run together with others by a quote that is not closed",
+    "not_json": "is not a JSON object",
+    "not_text": "holds bytes that are not text in the file's encoding",
+    "header_repeated": "repeats the header",
+    "missing": "is missing",
+    "rounded": "is a rounded number (such as 2.70E+15 or 12.0), which identifies nothing",
+    "unparsable": "is not a time in the declared format",
+    "before_1970": "lies before 1970",
+    "in_the_future": "lies more than one day in the future",
+    "not_a_number": "is not a number",
+    "not_finite": "is not finite",
+    "negative": "is negative, which the recipe does not allow",
+    "unknown_label": "is neither a fraud nor a genuine value of the recipe",
+    "before_timestamp": "lies before the transaction",
+    "duplicate": "stands in an earlier row already",
+}
+_QUARANTINE = pa.schema(
+    [
+        ("line", pa.int64()),  # of a text file; row of a Parquet file; from 1
+        ("reason", pa.string()),
+        ("sentence", pa.string()),
+        ("column", pa.string()),  # in the source
+        ("value", pa.string()),
+        ("row", pa.string()),  # JSON of all that was read of it
+    ]
+)
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """How a source was read; shares are 0..1, None where there is nothing to take a share of."""
+
+    source: str
+    recipe: str
+    rows_in: int
+    rows_used: int
+    rows_quarantined: int
+    reasons: dict[str, int]  # rows quarantined by reason, the most frequent first
+    first_timestamp: datetime | None
+    last_timestamp: datetime | None
+    accounts: int
+    counterparties: int
+    labelled_share: float | None
+    fraud_share: float | None  # of the labelled
+    absent: list[str]  # our columns that the recipe declares and the source lacks
+    unread: list[str]  # source columns that the recipe says nothing of
+
+    def to_dict(self) -> dict[str, object]:
+        """The figures as JSON holds them, times in ISO 8601."""
+        values = asdict(self)
+        for name in ("first_timestamp", "last_timestamp"):
+            values[name] = values[name] and values[name].isoformat()
+        return values
+
+    def table(self) -> Table:
+        """The figures to print with rich."""
+        table = Table("", "", title=f"{self.source}, recipe {self.recipe}", show_header=False)
+        table.add_row("rows in", f"{self.rows_in:,}")
+        table.add_row("rows used", f"{self.rows_used:,}")
+        table.add_row("rows quarantined", f"{self.rows_quarantined:,}")
+        for reason, count in self.reasons.items():
+            table.add_row(f"  {reason}", f"{count:,}")
+        table.add_row("first", _said(self.first_timestamp))
+        table.add_row("last", _said(self.last_timestamp))
+        table.add_row("accounts", f"{self.accounts:,}")
+        table.add_row("counterparties", f"{self.counterparties:,}")
+        table.add_row("labelled", _percent(self.labelled_share))
+        table.add_row("fraud among them", _percent(self.fraud_share))
+        table.add_row("declared, not in the source", ", ".join(self.absent) or "none")
+        table.add_row("in the source, not declared", ", ".join(self.unread) or "none")
+        return table
+
+
+def _said(moment: datetime | None) -> str:
+    return "none" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _percent(share: float | None) -> str:
+    return "not known" if share is None else f"{share:.3%}"
+
+
+def describe(rows: Rows, checked: Checked, recipe: Recipe) -> QualityReport:
+    """The figures of one reading."""
+    used = checked.used
+    span = pc.min_max(used["timestamp"]).as_py()
+    labelled = pc.count(used["is_fraud"]).as_py()
+    reasons = Counter(reason(fault) for fault in checked.faults)
+    return QualityReport(
+        source=rows.place,
+        recipe=recipe.name,
+        rows_in=len(rows.table) + len(rows.broken),
+        rows_used=len(used),
+        rows_quarantined=len(checked.faults),
+        reasons=dict(reasons.most_common()),
+        first_timestamp=span["min"],
+        last_timestamp=span["max"],
+        accounts=pc.count_distinct(used["account_id"]).as_py(),
+        counterparties=pc.count_distinct(used["counterparty_id"]).as_py(),
+        labelled_share=labelled / len(used) if len(used) else None,
+        fraud_share=pc.mean(used["is_fraud"]).as_py(),
+        absent=[name for name in recipe.source_columns if name not in rows.table.column_names],
+        unread=rows.unread,
+    )
+
+
+def reason(fault: Fault) -> str:
+    """The code that the quarantine and the counts give for a fault."""
+    return f"{fault.name}_{fault.code}"
+
+
+def refuse_many_bad(report: QualityReport, faults: list[Fault], max_share: float) -> None:
+    """Refuses a source of which too little can be used.
+
+    Raises:
+        InputError: no row can be used, or more than `max_share` (0..1) of them cannot.
+    """
+    if report.rows_used and report.rows_quarantined <= max_share * report.rows_in:
+        return
+    worst, count = next(iter(report.reasons.items()))
+    first = next(fault for fault in faults if reason(fault) == worst)
+    value = "" if first.value is None else f": {first.value[:60]!r}"
+    limit = f"more than the {100 * max_share:g}% allowed" if report.rows_used else "none is left"
+    raise InputError(
+        f"{report.source}: {report.rows_quarantined:,} of {report.rows_in:,} rows cannot be used, "
+        f"{limit}; most often {first.name} {SENTENCES[first.code]} ({count:,} of them, first in "
+        f"line {first.line}{value}); mend the rows or the recipe"
+    )
+
+
+def refuse_unlabelled(report: QualityReport, recipe: Recipe) -> None:
+    """Refuses a source that nothing can be learned from.
+
+    Raises:
+        InputError: no transaction is labelled fraud, or none genuine.
+    """
+    mend = (
+        "training needs frauds and genuine transactions: give a file with both, "
+        f"or name the label's column and its values in recipe {recipe.name}"
+    )
+    at = recipe.is_fraud
+    if at is None:
+        raise InputError(f"{report.source}: no column is declared as is_fraud; {mend}")
+    if "is_fraud" in report.absent:
+        hint = nearest(at.column, report.unread)
+        raise InputError(f"{report.source}: there is no column '{at.column}'{hint}; {mend}")
+    missing = {None: "at all", 0.0: "fraud", 1.0: "genuine"}.get(report.fraud_share)
+    if missing:
+        raise InputError(f"{report.source}: no transaction is labelled {missing}; {mend}")
+
+
+def write_quarantine(faults: list[Fault], recipe: Recipe, path: Path) -> None:
+    """Writes the rows that cannot be used, by line: Parquet, or JSON lines for any other ending.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    entries = [
+        {
+            "line": fault.line,
+            "reason": reason(fault),
+            "sentence": f"{fault.name} {SENTENCES[fault.code]}",
+            "column": recipe.source_columns.get(fault.name),
+            "value": fault.value,
+            "row": fault.row,
+        }
+        for fault in faults
+    ]
+    try:
+        if path.suffix == ".parquet":
+            pq.write_table(pa.Table.from_pylist(entries, _QUARANTINE), path)
+        else:
+            lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+            path.write_text("".join(lines), "utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: the quarantine cannot be written ({error})") from None
+
+
+def fingerprint(table: pa.Table) -> str:
+    """SHA-256 of a table's names, types, values and order; how it is chunked does not matter.
+
+    Args:
+        table: columns of text, numbers and times, as `read_transactions` gives them.
+
+    Returns:
+        `"sha256:"` and 64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        digest.update(json.dumps([name, str(table[name].type), len(table)]).encode())
+        parts = [hashlib.sha256(), hashlib.sha256(), hashlib.sha256()]
+        for chunk in table[name].chunks:
+            for part, content in zip(parts, _contents(chunk), strict=True):
+                part.update(content)
+        for part in parts:
+            digest.update(part.digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _contents(chunk: pa.Array) -> tuple[bytes, bytes, bytes]:
+    """Which values are there, their lengths, and the values themselves."""
+    valid = chunk.is_valid().to_numpy(zero_copy_only=False).tobytes()
+    if pa.types.is_string(chunk.type):
+        text = chunk.fill_null("")
+        ends = np.frombuffer(text.buffers()[1], np.int32)[text.offset :][: len(text) + 1]
+        data = text.buffers()[2]
+        within = data.to_pybytes()[ends[0] : ends[-1]] if data else b""
+        return valid, np.diff(ends).tobytes(), within
+    if pa.types.is_timestamp(chunk.type):
+        chunk = chunk.cast(pa.int64())
+    return valid, b"", chunk.fill_null(0).to_numpy().tobytes()
