@@ -1,0 +1,1 @@
+"""The network: raw windows in, probability and distance out, everything in the graph."""

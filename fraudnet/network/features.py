@@ -1,0 +1,177 @@
+"""From raw inputs to features, inside the graph: the only implementation there is."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from fraudnet.network.layers import newest, windowed_sum
+from fraudnet.windows.specification import FeatureSpecification
+
+DAY_SECONDS = 86_400.0
+LAGS = (1, 4, 16)
+"""The account's pace: the time since the 1st, 4th and 16th transaction before."""
+
+SMALLEST_DEVIATION = 0.1
+"""Added to a variance, so that an account of equal amounts does not make the next one infinite."""
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class TransactionFeatures(keras.layers.Layer):
+    """Features of each transaction, the account's own normal among them.
+
+    Amounts and gaps are logarithms, standardised by the training rows. The account's normal is the
+    mean and deviation of amount, gap and hour over the last `normal_window` valid positions, the
+    newest left out: how far it departs from them is what tells most of a taken-over account.
+
+    Args:
+        specification: what is read of a transaction.
+        normal_window: positions, a power of two.
+        embedding: channels a categorical column.
+
+    Input: a dictionary of the specification's inputs, [B, L] each.
+    Output: features [B, L - normal_window, F], and valid [B, L - normal_window, 1].
+    """
+
+    def __init__(
+        self,
+        specification: FeatureSpecification,
+        normal_window: int,
+        embedding: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.specification = specification
+        self.normal_window = normal_window
+        self.span = max(normal_window + 1, max(LAGS) + 1)
+        self.embeddings = {
+            c.column: keras.layers.Embedding(
+                len(c.vocabulary) + 1, embedding, name=f"{c.column}_embedding"
+            )
+            for c in specification.categorical
+        }
+
+    def build(self, _input_shape: Any) -> None:
+        """Create the constants of the standardisation: amount, gap, then the numeric columns."""
+        size = 2 + len(self.specification.numeric)
+        self.mean = self.add_weight(
+            name="mean", shape=(size,), initializer="zeros", trainable=False
+        )
+        self.deviation = self.add_weight(
+            name="deviation", shape=(size,), initializer="ones", trainable=False
+        )
+        for embedding in self.embeddings.values():
+            embedding.build(())
+
+    def call(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """See the class."""
+        # Every lag needs a predecessor, so the oldest position serves as one only.
+        dropped = self.span - 1
+        valid = inputs["valid"][..., None]
+        gap, *pace = [_log_gap(inputs, lag) for lag in LAGS]
+        amount = (signed_log(inputs["amount"])[..., None] - self.mean[0]) / self.deviation[0]
+        gap = self._standardised_gap(gap)
+        habit = ops.concatenate([newest(amount, 1), gap, *_clock(inputs, 1)], axis=-1)
+        normal, known = self._normal(habit, newest(valid, 1))
+        now, normal = newest(habit, dropped - 1), newest(normal, dropped - self.normal_window)
+        known = newest(known, dropped - self.normal_window)
+        features = [now, *self._departure(now, normal, known), ops.log(1.0 + known)]
+        features += [
+            newest(self._standardised_gap(p), dropped - lag)
+            for p, lag in zip(pace, LAGS[1:], strict=True)
+        ]
+        features += self._further(inputs, dropped)
+        valid = newest(valid, dropped)
+        return ops.concatenate(features, axis=-1) * valid, valid
+
+    def _standardised_gap(self, log_gap: Any) -> Any:
+        value, known = log_gap
+        return (value - self.mean[1]) / self.deviation[1] * known
+
+    def _normal(self, habit: Any, valid: Any) -> tuple[Any, Any]:
+        """Sums over the window less its newest: ([B, L, 2 x channels] means, [B, L, 1] count)."""
+        both = ops.concatenate([habit, habit[..., :2] ** 2, ops.ones_like(valid)], axis=-1) * valid
+        sums = windowed_sum(both, self.normal_window)
+        sums = sums - newest(both, self.normal_window - 1)
+        known = sums[..., -1:]
+        return sums[..., :-1] / ops.maximum(known, 1.0), known
+
+    def _departure(self, now: Any, normal: Any, known: Any) -> list[Any]:
+        channels = now.shape[-1]
+        mean = normal[..., :2]
+        variance = ops.maximum(normal[..., channels:] - ops.square(mean), 0.0)
+        deviation = ops.sqrt(variance + SMALLEST_DEVIATION)
+        some = ops.minimum(known, 1.0)
+        departure = ops.clip((now[..., :2] - mean) / deviation, -8.0, 8.0) * some
+        same_hour = ops.sum(now[..., 2:4] * normal[..., 2:4], axis=-1, keepdims=True)
+        return [normal[..., :channels], ops.log(deviation), departure, same_hour]
+
+    def _further(self, inputs: dict[str, Any], dropped: int) -> list[Any]:
+        found = []
+        for i, name in enumerate(self.specification.numeric):
+            value = newest(signed_log(inputs[name])[..., None], dropped)
+            found.append((value - self.mean[2 + i]) / self.deviation[2 + i])
+        for name, embedding in self.embeddings.items():
+            found.append(embedding(newest(inputs[name], dropped)))
+        if self.specification.reputation is not None:
+            found += _reputation(self.specification, inputs, dropped)
+        return found
+
+    def fit(self, columns: dict[str, np.ndarray], log_gaps: np.ndarray) -> None:
+        """Set the standardisation from training rows.
+
+        Args:
+            columns: raw inputs of the training rows, [N] each.
+            log_gaps: [M] log(1 + seconds) between successive transactions of an account.
+        """
+        logs = [signed_log_numpy(columns["amount"]), log_gaps]
+        logs += [signed_log_numpy(columns[name]) for name in self.specification.numeric]
+        self.mean.assign([float(v.mean()) for v in logs])
+        self.deviation.assign([max(float(v.std()), 1e-3) for v in logs])
+
+
+def signed_log(x: Any) -> Any:
+    """sign(x) log(1 + |x|): amounts span decades, and refunds are negative."""
+    return ops.sign(x) * ops.log(1.0 + ops.abs(x))
+
+
+def signed_log_numpy(x: np.ndarray) -> np.ndarray:
+    """`signed_log`, to fit its standardisation outside the graph."""
+    return np.sign(x) * np.log1p(np.abs(x.astype(np.float64)))
+
+
+def _log_gap(inputs: dict[str, Any], lag: int) -> tuple[Any, Any]:
+    """log(1 + seconds) since the `lag`th before, and whether there is one, [B, L - lag, 1] each."""
+    days = inputs["day"][:, lag:] - inputs["day"][:, :-lag]
+    seconds = inputs["second"][:, lag:] - inputs["second"][:, :-lag]
+    gap = ops.cast(days, "float32") * DAY_SECONDS + ops.cast(seconds, "float32")
+    known = inputs["valid"][:, :-lag] * inputs["valid"][:, lag:]
+    return ops.log(1.0 + ops.maximum(gap * known, 0.0))[..., None], known[..., None]
+
+
+def _clock(inputs: dict[str, Any], dropped: int) -> list[Any]:
+    """Hour of the day and day of the week as points on circles, and whether it is a weekend."""
+    hour = ops.cast(newest(inputs["second"], dropped), "float32")[..., None]
+    hour = hour * (2.0 * math.pi / DAY_SECONDS)
+    # 1970-01-01 was a Thursday; Monday is 0.
+    weekday = ops.cast(ops.mod(newest(inputs["day"], dropped) + 3, 7), "float32")[..., None]
+    week = weekday * (2.0 * math.pi / 7.0)
+    weekend = ops.clip(weekday - 4.0, 0.0, 1.0)
+    return [ops.sin(hour), ops.cos(hour), ops.sin(week), ops.cos(week), weekend]
+
+
+def _reputation(
+    specification: FeatureSpecification, inputs: dict[str, Any], dropped: int
+) -> list[Any]:
+    """Risk of the counterparty: as counts, as a share and as smoothed log-odds; -1 is unknown."""
+    names = [i.name for i in specification.inputs if i.kind == "reputation"]
+    raw = ops.stack([newest(inputs[name], dropped) for name in names], axis=-1)
+    known = ops.clip(raw[..., :1] + 1.0, 0.0, 1.0)
+    counts = ops.maximum(raw, 0.0)
+    total, fraud = counts[..., 0::2], counts[..., 1::2]
+    genuine = ops.maximum(total - fraud, 0.0)
+    odds = ops.log(fraud + 0.5) - ops.log(genuine + 5.0)
+    share = fraud / ops.maximum(total, 1.0)
+    return [known, ops.log(1.0 + total) * 0.5, ops.log(1.0 + fraud), share, odds * known]

@@ -1,0 +1,169 @@
+"""The layers that a causal network over transactions is made of.
+
+Every layer that looks back in time is "unpadded": from L positions it returns the last L - (s - 1),
+s being its span, so that no position is ever computed from a past that was cut off. A network of
+such layers turns R + n positions into n + 1 outputs, R being its receptive field, and the window on
+a device (n = 0) and the chunk in training (n = 255, say) are the same function by construction.
+Accounts younger than that are padded in front with positions that are not `valid`; whatever mixes
+positions ignores those.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def newest(x: Any, dropped: int) -> Any:
+    """The positions of [B, L, ...] that remain when the `dropped` oldest are cut off."""
+    return x[:, dropped:] if dropped else x
+
+
+def windowed_sum(x: Any, window: int) -> Any:
+    """Sum over each position and the window - 1 before it: [B, L, C] to [B, L - window + 1, C].
+
+    By doubling (the sum over 2n positions is the sum of two sums over n), which takes log2(window)
+    additions and, unlike the difference of two cumulative sums, rounds alike wherever the window
+    stands in the sequence.
+    """
+    span = 1
+    while span < window:
+        x = x[:, span:] + x[:, :-span]
+        span *= 2
+    return x
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class Conv1x1(keras.layers.Dense):
+    """1x1 convolution: mixes the channels of each position, alike at all of them.
+
+    The sum over a kernel of one position is a matrix product, and is computed as one: on a CPU
+    several times faster than the general convolution of the same mathematics.
+
+    Input shape: [B, L, C]. Output shape: [B, L, filters].
+    """
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class CausalDepthwise(keras.layers.Layer):
+    """Depthwise filter over time: each channel's weighted sum of a few earlier positions.
+
+    y[t, c] = sum over i of w[i, c] x[t - (k - 1 - i) d, c] (Howard et al. 2017, "MobileNets",
+    section 3.1, in one dimension, causal and dilated as in van den Oord et al. 2016, "WaveNet",
+    section 2.1), as k shifted multiply-adds, which a compiler fuses into one pass.
+
+    Args:
+        kernel_size: taps, k.
+        dilation: distance between taps in positions, d.
+
+    Input shape: [B, L, C]. Output shape: [B, L - (k - 1) d, C].
+    """
+
+    def __init__(self, kernel_size: int, dilation: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kernel_size, self.dilation = kernel_size, dilation
+        self.span = (kernel_size - 1) * dilation + 1
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the [k, C] filter."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(self.kernel_size, input_shape[-1]),
+            initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
+        )
+
+    def call(self, x: Any) -> Any:
+        """See the class."""
+        total = 0.0
+        for tap in range(self.kernel_size):
+            begin = tap * self.dilation
+            stop = begin - (self.span - 1)
+            total = total + self.kernel[tap] * x[:, begin : stop or None]
+        return total
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class CausalSqueezeExcitation(keras.layers.Layer):
+    """Squeeze-and-excitation whose squeeze sees the recent past only.
+
+    Channels are scaled by sigmoid(W2 relu(W1 s)), W1 and W2 being 1x1 layers, and s the mean over
+    the last `window` valid positions (Hu et al. 2018, "Squeeze-and-Excitation Networks", section
+    3, where s is the mean over the whole input; that would let the future in).
+
+    Args:
+        window: positions in the running mean, a power of two.
+        reduced: channels between the two 1x1 layers.
+
+    Input shape: [B, L, C] and valid [B, L, 1]. Output shape: [B, L - window + 1, C].
+    """
+
+    def __init__(self, window: int, reduced: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.window, self.reduced = window, reduced
+
+    def build(
+        self,
+        x_shape: tuple[int | None, ...],
+        valid_shape: tuple[int | None, ...],  # noqa: ARG002  (Keras asks for every input's shape)
+    ) -> None:
+        """Create the two 1x1 layers."""
+        channels = x_shape[-1]
+        self.reduce = Conv1x1(self.reduced, activation="relu", name="reduce")
+        self.excite = Conv1x1(channels, name="excite")
+        self.reduce.build(x_shape)
+        self.excite.build((*x_shape[:-1], self.reduced))
+
+    def call(self, x: Any, valid: Any) -> Any:
+        """See the class."""
+        count = ops.maximum(windowed_sum(valid, self.window), 1.0)
+        squeezed = windowed_sum(x * valid, self.window) / count
+        gate = ops.sigmoid(self.excite(self.reduce(squeezed)))
+        return newest(x, self.window - 1) * gate
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class MahalanobisDistance(keras.layers.Layer):
+    """Distance of activations from those of genuine training transactions.
+
+    d(h) = |L (h - m)|, where L'L is the inverse of the covariance with shrinkage (Lee et al. 2018,
+    "A Simple Unified Framework for Detecting Out-of-Distribution Samples", section 2.1, one class).
+
+    Input shape: [B, L, C]. Output shape: [B, L, 1].
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the mean and the whitening matrix, which are fitted, not trained."""
+        channels = input_shape[-1]
+        self.mean = self.add_weight(
+            name="mean", shape=(channels,), initializer="zeros", trainable=False
+        )
+        self.whitening = self.add_weight(
+            name="whitening",
+            shape=(channels, channels),
+            initializer="identity",
+            trainable=False,
+        )
+
+    def call(self, x: Any) -> Any:
+        """See the class."""
+        white = ops.matmul(x - self.mean, self.whitening)
+        return ops.sqrt(ops.sum(ops.square(white), axis=-1, keepdims=True))
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class PlattCalibration(keras.layers.Layer):
+    """Probability from a logit: sigmoid(slope z + intercept) (Platt 1999).
+
+    Input shape: [B, L, 1]. Output shape: [B, L, 1].
+    """
+
+    def build(self, _input_shape: tuple[int | None, ...]) -> None:
+        """Create slope and intercept, which are fitted, not trained."""
+        self.slope = self.add_weight(name="slope", shape=(), initializer="ones", trainable=False)
+        self.intercept = self.add_weight(
+            name="intercept", shape=(), initializer="zeros", trainable=False
+        )
+
+    def call(self, x: Any) -> Any:
+        """See the class."""
+        return ops.sigmoid(self.slope * x + self.intercept)

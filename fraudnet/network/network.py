@@ -1,0 +1,166 @@
+"""The network: features, stem, inverted residual blocks, head; probability and distance."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+from pydantic import Field, field_validator
+
+from fraudnet.configuration import Section
+from fraudnet.network.features import TransactionFeatures
+from fraudnet.network.layers import (
+    CausalDepthwise,
+    CausalSqueezeExcitation,
+    Conv1x1,
+    MahalanobisDistance,
+    PlattCalibration,
+    newest,
+)
+from fraudnet.windows.specification import FeatureSpecification
+
+
+class NetworkConfig(Section):
+    """The architecture."""
+
+    width: int = Field(default=32, ge=4, description="channels between blocks")
+    expansion: int = Field(default=2, ge=1, description="expansion ratio of a block")
+    kernel_size: int = Field(default=3, ge=2, description="taps of the depthwise filter")
+    dilations: tuple[int, ...] = Field(
+        default=(1, 2, 4, 8), description="dilation of each block's filter; as many blocks"
+    )
+    squeeze_window: int = Field(
+        default=16, ge=2, description="positions in the causal squeeze's mean, a power of two"
+    )
+    squeeze_reduction: int = Field(
+        default=4, ge=1, description="expanded channels divided by those of the excitation"
+    )
+    normal_window: int = Field(
+        default=64, ge=2, description="positions in the account's own normal, a power of two"
+    )
+    embedding: int = Field(default=6, ge=1, description="channels a categorical column")
+    head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
+    dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of channels dropped before the last layer"
+    )
+
+    @field_validator("squeeze_window", "normal_window")
+    @classmethod
+    def _power_of_two(cls, value: int) -> int:
+        if value & (value - 1):
+            raise ValueError("must be a power of two")
+        return value
+
+    @field_validator("dilations")
+    @classmethod
+    def _at_least_one(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 1:
+            raise ValueError("must name at least one block, dilations from 1")
+        return value
+
+
+@dataclass(frozen=True)
+class Network:
+    """The Keras models that share one set of weights, and the parts that are fitted afterwards.
+
+    Attributes:
+        config: the architecture.
+        specification: the inputs.
+        logit: raw inputs [B, L] by name to the logit [B, L - R + 1, 1]; what is trained.
+        scores: the same inputs to `fraud_probability` and `ood_distance`, [B, L - R + 1, 1] each.
+        fingerprint: the same inputs to the activations that the distance is taken of.
+        receptive_field: R, positions that one score depends on, its own included.
+    """
+
+    config: NetworkConfig
+    specification: FeatureSpecification
+    logit: keras.Model
+    scores: keras.Model
+    fingerprint: keras.Model
+    receptive_field: int
+
+    @property
+    def features(self) -> TransactionFeatures:
+        """The layer of the features, whose standardisation is fitted."""
+        return self.scores.get_layer("features")
+
+    @property
+    def calibration(self) -> PlattCalibration:
+        """The layer of the calibration."""
+        return self.scores.get_layer("calibration")
+
+    @property
+    def distance(self) -> MahalanobisDistance:
+        """The layer of the distance."""
+        return self.scores.get_layer("distance")
+
+
+def build_network(config: NetworkConfig, specification: FeatureSpecification) -> Network:
+    """Build the network; weights are initialised from Keras's global seed.
+
+    Sandler et al. 2018, "MobileNetV2", section 3, in one dimension; the squeeze-and-excitation
+    stands between depthwise filter and projection as in Howard et al. 2019, "MobileNetV3",
+    section 5.3.
+    """
+    inputs = {
+        i.name: keras.Input((None,), dtype=i.dtype, name=i.name) for i in specification.inputs
+    }
+    features = TransactionFeatures(
+        specification, config.normal_window, config.embedding, name="features"
+    )
+    x, valid = features(inputs)
+    receptive_field = features.span
+    x = _pointwise(x, valid, config.width, name="stem", activation="relu")
+    for number, dilation in enumerate(config.dilations):
+        x, valid, span = _inverted_residual(x, valid, config, dilation, f"block{number}")
+        receptive_field += span - 1
+    fingerprint = x
+    x = _pointwise(x, valid, config.head, name="head", activation="relu")
+    x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
+    logit = Conv1x1(1, name="logit")(x)
+    outputs = {
+        "fraud_probability": PlattCalibration(name="calibration")(logit),
+        "ood_distance": MahalanobisDistance(name="distance")(fingerprint),
+    }
+    return Network(
+        config=config,
+        specification=specification,
+        logit=keras.Model(inputs, logit, name="logit"),
+        scores=keras.Model(inputs, outputs, name="scores"),
+        fingerprint=keras.Model(inputs, fingerprint, name="fingerprint"),
+        receptive_field=receptive_field,
+    )
+
+
+def _inverted_residual(
+    x: Any, valid: Any, config: NetworkConfig, dilation: int, name: str
+) -> tuple[Any, Any, int]:
+    expanded = config.width * config.expansion
+    depthwise = CausalDepthwise(config.kernel_size, dilation, name=f"{name}_depthwise")
+    squeeze = CausalSqueezeExcitation(
+        config.squeeze_window, expanded // config.squeeze_reduction, name=f"{name}_squeeze"
+    )
+    span = depthwise.span + config.squeeze_window - 1
+
+    shortcut = x
+    x = _pointwise(x, valid, expanded, name=f"{name}_expand", activation="relu")
+    x = depthwise(x * valid)
+    valid = newest(valid, depthwise.span - 1)
+    x = _normalise(x, valid, f"{name}_depthwise")
+    x = ops.relu(x)
+    x = squeeze(x, valid)
+    valid = newest(valid, config.squeeze_window - 1)
+    x = _pointwise(x, valid, config.width, name=f"{name}_project", activation=None)
+    return newest(shortcut, span - 1) + x, valid, span
+
+
+def _pointwise(x: Any, valid: Any, filters: int, *, name: str, activation: str | None) -> Any:
+    x = Conv1x1(filters, use_bias=False, name=name)(x)
+    x = _normalise(x, valid, name)
+    return keras.layers.Activation(activation)(x) if activation else x
+
+
+def _normalise(x: Any, valid: Any, name: str) -> Any:
+    """Batch normalisation over the valid positions."""
+    layer = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")
+    return layer(x, mask=valid[..., 0] > 0)

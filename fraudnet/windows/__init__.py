@@ -1,0 +1,1 @@
+"""Account histories, counterparty reputation, periods of time, and the raw windows of them."""

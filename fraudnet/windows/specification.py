@@ -1,0 +1,110 @@
+"""What the network reads of a transaction: the single source of every input's name, type and order."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from fraudnet.configuration import Section
+
+Days = Annotated[int, Field(ge=1, le=3650)]
+
+
+class CategoricalColumn(Section):
+    """A column of strings that the network reads as an index into a vocabulary."""
+
+    column: str = Field(description="name of the column")
+    vocabulary: tuple[str, ...] = Field(
+        default=(), description="known values; empty = taken from the training rows"
+    )
+    max_size: int = Field(default=64, ge=1, description="most values it may hold, frequent first")
+
+
+class Reputation(Section):
+    """Counts of a counterparty's transactions and known frauds, as known at the time."""
+
+    key: Literal["counterparty_id"] = Field(
+        default="counterparty_id", description="column whose past is counted"
+    )
+    windows_days: tuple[Days, ...] = Field(
+        default=(1, 7, 30), description="lengths of the windows that are counted, in days"
+    )
+    label_delay_days: float = Field(
+        default=7.0, ge=0, description="days until a transaction's label is known"
+    )
+    max_age_days: float = Field(
+        default=2.0, gt=0, description="age from which a device's snapshot is not used, in days"
+    )
+
+    @field_validator("windows_days")
+    @classmethod
+    def _increasing(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("windows must increase and differ")
+        return value
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the counts, in the order of a snapshot's columns."""
+        return tuple(f"{what}_{d}d" for d in self.windows_days for what in ("count", "fraud"))
+
+
+class FeatureSpecification(Section):
+    """The declared list of what the network reads per transaction."""
+
+    categorical: tuple[CategoricalColumn, ...] = Field(
+        default=(), description="columns of strings, beside amount and time"
+    )
+    numeric: tuple[str, ...] = Field(
+        default=(), description="columns of numbers, beside the amount; missing reads as 0"
+    )
+    reputation: Reputation | None = Field(
+        default_factory=Reputation, description="counterparty counts; null = none"
+    )
+
+    @property
+    def inputs(self) -> tuple["Input", ...]:
+        """The network's inputs in order, one [1, T] tensor each."""
+        found = [
+            Input(name="amount", dtype="float32", kind="amount"),
+            Input(name="day", dtype="int32", kind="day"),
+            Input(name="second", dtype="int32", kind="second"),
+            Input(name="valid", dtype="float32", kind="valid"),
+        ]
+        found += [
+            Input(
+                name=c.column,
+                dtype="int32",
+                kind="categorical",
+                column=c.column,
+                vocabulary=c.vocabulary,
+            )
+            for c in self.categorical
+        ]
+        found += [
+            Input(name=name, dtype="float32", kind="numeric", column=name) for name in self.numeric
+        ]
+        if self.reputation is not None:
+            found += [
+                Input(
+                    name=f"counterparty_{statistic}_{days}d",
+                    dtype="float32",
+                    kind="reputation",
+                    statistic=statistic,
+                    days=days,
+                )
+                for days in self.reputation.windows_days
+                for statistic in ("count", "fraud")
+            ]
+        return tuple(found)
+
+
+class Input(Section):
+    """One input of the network: a row of T values, one a transaction, newest last."""
+
+    name: str
+    dtype: Literal["float32", "int32"]
+    kind: Literal["amount", "day", "second", "valid", "categorical", "numeric", "reputation"]
+    column: str | None = None
+    vocabulary: tuple[str, ...] | None = None
+    statistic: Literal["count", "fraud"] | None = None
+    days: int | None = None
