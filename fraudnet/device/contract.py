@@ -1,0 +1,159 @@
+"""What an artifact says of itself, as far as scoring needs it: `contract.json`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from fraudnet.device.errors import ArtifactError
+from fraudnet.device.transactions import REQUIRED
+
+FORMAT = "fraudnet-artifact"
+FORMAT_VERSION = 1
+T = TypeVar("T")
+PROBABILITY = "fraud_probability"
+DISTANCE = "ood_distance"
+REPUTATION_KEY = "counterparty_id"
+# What each kind of input must say besides its name, dtype and shape.
+KEYS_OF_KIND: dict[str, dict[str, type]] = {
+    "amount": {},
+    "day": {},
+    "second": {},
+    "valid": {},
+    "categorical": {"column": str, "vocabulary": list},
+    "numeric": {"column": str},
+    "reputation": {"statistic": str, "days": int},
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input tensor, [1, window_length], and what fills it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    kind: str  # a key of KEYS_OF_KIND
+    column: str = ""  # categorical, numeric
+    vocabulary: tuple[str, ...] = ()  # categorical
+    statistic: str = ""  # reputation: the snapshot's column, such as count_7d
+
+
+@dataclass(frozen=True)
+class ReputationTerms:
+    """Which snapshot columns the network reads and how long a snapshot serves."""
+
+    columns: tuple[str, ...]
+    max_age_days: float
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The part of `contract.json` that the scorer acts on."""
+
+    signature: str
+    window_length: int
+    inputs: tuple[Input, ...]
+    outputs: Mapping[str, tuple[tuple[int, ...], str]]  # name -> shape and dtype
+    threshold: float
+    reputation: ReputationTerms | None  # None: the network reads none
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Columns beyond the canonical ones that the network reads, with their kind."""
+        return {entry.column: entry.kind for entry in self.inputs if entry.column}
+
+
+def parse_contract(document: object) -> Contract:
+    """Checks and reads the parsed `contract.json`.
+
+    Raises:
+        ArtifactError: another format or version, a missing key, or a value of another type.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ArtifactError(f"contract.json is not of format {FORMAT!r}; export the artifact again")
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ArtifactError(
+            f"the artifact has format version {version}, this fraudnet reads {FORMAT_VERSION}; "
+            "export it again, or install the fraudnet that made it"
+        )
+    inputs = tuple(_input(entry, place) for entry, place in _listed(document, "inputs"))
+    outputs = {
+        _get(entry, "name", str, place): (
+            tuple(_get(entry, "shape", list, place)),
+            _get(entry, "dtype", str, place),
+        )
+        for entry, place in _listed(document, "outputs")
+    }
+    for name in (PROBABILITY, DISTANCE):
+        if outputs.get(name) != ((1, 1), "float32"):
+            raise ArtifactError(f"contract.json has no output {name!r}, float32 of shape [1, 1]")
+    threshold = _get(_get(document, "threshold", dict), "probability", float, "threshold")
+    return Contract(
+        signature=_get(document, "signature", str),
+        window_length=_get(document, "window_length", int),
+        inputs=inputs,
+        outputs=outputs,
+        threshold=threshold,
+        reputation=_reputation(document, inputs),
+    )
+
+
+def _input(entry: object, place: str) -> Input:
+    kind = _get(entry, "kind", str, place)
+    if kind not in KEYS_OF_KIND:
+        raise ArtifactError(
+            f"contract.json: {place} is of kind {kind!r}, which this fraudnet does not know; "
+            "install the fraudnet that made the artifact"
+        )
+    own: dict[str, Any] = {
+        key: _get(entry, key, type_, place) for key, type_ in KEYS_OF_KIND[kind].items()
+    }
+    if own.get("column") in REQUIRED:
+        raise ArtifactError(
+            f"contract.json: {place} reads column {own['column']!r}; expected a further column"
+        )
+    return Input(
+        name=_get(entry, "name", str, place),
+        dtype=_get(entry, "dtype", str, place),
+        shape=tuple(_get(entry, "shape", list, place)),
+        kind=kind,
+        column=own.get("column", ""),
+        vocabulary=tuple(own.get("vocabulary", ())),
+        statistic=f"{own['statistic']}_{own['days']}d" if kind == "reputation" else "",
+    )
+
+
+def _reputation(document: Mapping[str, Any], inputs: tuple[Input, ...]) -> ReputationTerms | None:
+    columns = tuple(entry.statistic for entry in inputs if entry.statistic)
+    if not columns:
+        return None
+    terms = _get(document, "reputation", dict)
+    if (key := _get(terms, "key", str, "reputation")) != REPUTATION_KEY:
+        raise ArtifactError(
+            f"contract.json: reputation.key is {key!r}; expected {REPUTATION_KEY!r}"
+        )
+    return ReputationTerms(
+        columns=columns,
+        max_age_days=_get(terms, "max_age_days", float, "reputation"),
+    )
+
+
+def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:
+    return [(entry, f"{key}[{i}]") for i, entry in enumerate(_get(document, key, list))]
+
+
+def _get(mapping: object, key: str, type_: type[T], place: str = "") -> T:
+    """Returns `mapping[key]`, or says which key is missing or of another type."""
+    name = f"{place}.{key}" if place else key
+    if not isinstance(mapping, dict) or key not in mapping:
+        raise ArtifactError(f"contract.json has no key {name!r}; export the artifact again")
+    value = mapping[key]
+    expected = (int, float) if type_ is float else type_
+    is_nan = value != value
+    if not isinstance(value, expected) or isinstance(value, bool) or is_nan:
+        raise ArtifactError(
+            f"contract.json: {name} is {value!r}; expected {type_.__name__}; "
+            "export the artifact again"
+        )
+    return cast(T, value)

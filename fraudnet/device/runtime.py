@@ -1,0 +1,94 @@
+"""One network in whichever TFLite runtime is installed, on one thread."""
+
+import importlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudnet.device.errors import ArtifactError, DeviceInputError
+
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+CHOICE = "FRAUDNET_TFLITE_RUNTIME"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What the runtime says of an input or output."""
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Network:
+    """A TFLite model, called through one of its signatures.
+
+    Raises:
+        DeviceInputError: no TFLite runtime is installed, or not the one asked for.
+        ArtifactError: the runtime cannot load the model.
+    """
+
+    def __init__(self, model: bytes, signature: str) -> None:
+        runtime = _import_runtime()
+        try:
+            self._interpreter = runtime.Interpreter(model_content=model, num_threads=1)
+            self._interpreter.allocate_tensors()
+            # Held no longer than this: the interpreter refuses to run while it is referenced.
+            runner = self._interpreter.get_signature_runner(signature)
+            inputs = runner.get_input_details()
+            self.inputs = _tensors(inputs)
+            self.outputs = _tensors(runner.get_output_details())
+            del runner
+        except (ValueError, RuntimeError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise ArtifactError(
+                f"{runtime.__name__.split('.')[0]} cannot load signature {signature!r} ({reason}); "
+                f"export the artifact again, or try another runtime with {CHOICE}"
+            ) from error
+        # Tensors are set by index, twice as fast as by signature, and that reaches the first alone.
+        first = {detail["name"] for detail in self._interpreter.get_input_details()}
+        if first != {detail["name"] for detail in inputs.values()}:
+            raise ArtifactError(
+                f"signature {signature!r} is not the first of the file; name the others so that "
+                "they sort after it, and export the artifact again"
+            )
+
+    def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, float]:
+        """Returns the first value of every output; `inputs` has the model's shapes and types."""
+        for name, tensor in self.inputs.items():
+            self._interpreter.set_tensor(tensor.index, inputs[name])
+        self._interpreter.invoke()
+        return {
+            name: self._interpreter.get_tensor(tensor.index).item(0)
+            for name, tensor in self.outputs.items()
+        }
+
+
+def _tensors(details: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
+    return {
+        name: Tensor(
+            detail["index"], tuple(detail["shape"].tolist()), np.dtype(detail["dtype"]).name
+        )
+        for name, detail in details.items()
+    }
+
+
+def _import_runtime() -> ModuleType:
+    asked = os.environ.get(CHOICE)
+    if asked and asked not in RUNTIMES:
+        raise DeviceInputError(f"{CHOICE} is {asked!r}; expected {' or '.join(RUNTIMES)}")
+    for name in [asked] if asked else RUNTIMES:
+        try:
+            return importlib.import_module(f"{name}.interpreter")
+        except ImportError:
+            continue
+    missing = asked or " or ".join(RUNTIMES)
+    package = (asked or RUNTIMES[0]).replace("_", "-")
+    raise DeviceInputError(
+        f"the TFLite runtime {missing} cannot be imported; install it with: pip install {package}"
+    )

@@ -1,0 +1,137 @@
+"""The example network as an artifact, and snapshots of reputation, for the tests of the device."""
+
+import hashlib
+import io
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.device.example_network import FLOATS, INTEGERS, LENGTH, VOCABULARY, reference
+
+KINDS: dict[str, dict[str, Any]] = {
+    "amount": {"kind": "amount"},
+    "day": {"kind": "day"},
+    "second": {"kind": "second"},
+    "valid": {"kind": "valid"},
+    "category": {"kind": "categorical", "column": "category", "vocabulary": list(VOCABULARY)},
+    "distance": {"kind": "numeric", "column": "distance"},
+    "counterparty_count_7d": {"kind": "reputation", "statistic": "count", "days": 7},
+    "counterparty_fraud_7d": {"kind": "reputation", "statistic": "fraud", "days": 7},
+}
+THRESHOLD = 0.55
+
+
+def contract() -> dict[str, Any]:
+    return {
+        "format": "fraudnet-artifact",
+        "format_version": 1,
+        "created_by": "fraudnet test",
+        "signature": "score_window",
+        "window_length": LENGTH,
+        "inputs": [
+            {"name": name, "dtype": "float32" if name in FLOATS else "int32"}
+            | {"shape": [1, LENGTH]}
+            | own
+            for name, own in KINDS.items()
+        ],
+        "outputs": [
+            {"name": name, "dtype": "float32", "shape": [1, 1]}
+            for name in ("fraud_probability", "ood_distance")
+        ],
+        "threshold": {"probability": THRESHOLD, "chosen_by": "alert budget"},
+        "reputation": {"key": "counterparty_id", "windows_days": [7], "max_age_days": 2},
+    }
+
+
+def vectors(count: int = 5) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(7)
+    made = []
+    for _ in range(count):
+        window = {name: rng.integers(0, 4, LENGTH).astype(float) for name in FLOATS}
+        window |= {name: rng.integers(0, 4, LENGTH) for name in INTEGERS}
+        window["valid"] = np.ones(LENGTH)
+        window["day"] = window["day"] + 20_000
+        probability, distance = reference(window)
+        made.append(
+            {
+                "inputs": {name: values.tolist() for name, values in window.items()},
+                "outputs": {"fraud_probability": probability, "ood_distance": distance},
+            }
+        )
+    return made
+
+
+def with_tail(model: bytes, documents: Mapping[str, object]) -> bytes:
+    tail = io.BytesIO()
+    with zipfile.ZipFile(tail, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, document in documents.items():
+            archive.writestr(name, json.dumps(document))
+    return model + tail.getvalue()
+
+
+def write_snapshot(
+    path: Path,
+    counts: Mapping[str, Sequence[int]],
+    as_of_us: int,
+    columns: Sequence[str] = ("count_7d", "fraud_7d"),
+) -> Path:
+    """Writes the format from its description, with nothing of the reader's."""
+    hashed = sorted(
+        (int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"), row)
+        for name, row in counts.items()
+    )
+    body = b"".join(struct.pack("<Q", key) for key, _ in hashed)
+    body += b"".join(struct.pack(f"<{len(row)}H", *row) for _, row in hashed)
+    header = json.dumps(
+        {"key": "counterparty_id", "as_of_us": as_of_us, "columns": list(columns)}
+        | {"rows": len(hashed), "crc32": zlib.crc32(body)}
+    ).encode()
+    start = b"FNREP001" + struct.pack("<I", len(header)) + header
+    path.write_bytes(start + b"\0" * (-len(start) % 8) + body)
+    return path
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("networks")
+    command = [sys.executable, "-m", "tests.device.example_network", str(folder)]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(networks: Path) -> bytes:
+    return (networks / "plain.tflite").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def artifact(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("artifact") / "fraud.tflite"
+    path.write_bytes(with_tail(model, {"contract.json": contract(), "vectors.json": vectors()}))
+    return path
+
+
+PROGRAM = """
+import argparse, sys
+from fraudnet.device.command import add_arguments, run
+parser = argparse.ArgumentParser(prog="fraudnet score")
+add_arguments(parser)
+sys.exit(run(parser.parse_args()))
+"""
+
+
+def command_line(*arguments: object, before: str = "") -> list[str]:
+    """`fraudnet score` as a process of its own, without the rest of the command line."""
+    return [sys.executable, "-c", before + PROGRAM, *map(str, arguments)]
