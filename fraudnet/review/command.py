@@ -1,0 +1,56 @@
+"""`fraudnet review`: the review notebook as a page."""
+
+import argparse
+from pathlib import Path
+
+from fraudnet.errors import InputError
+from fraudnet.review.places import DEFAULT_NOTEBOOK, find_upwards
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="FILE", help="case store to review"
+    )
+    parser.add_argument(
+        "--html", type=Path, required=True, metavar="FILE", help="page to write (HTML)"
+    )
+    parser.add_argument(
+        "--notebook",
+        type=Path,
+        default=DEFAULT_NOTEBOOK,
+        metavar="FILE",
+        help="notebook to run (default: %(default)s, here or in a directory above)",
+    )
+    parser.epilog = (
+        "example: fraudnet review --store build/demo/cases.sqlite --html build/demo/review.html"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Execute the notebook on a case store and write what it shows.
+
+    Raises:
+        InputError: the store, the notebook or the page's directory cannot be used, or the
+            packages of `fraudnet[review]` are not installed.
+        CheckFailed: a cell of the notebook ends in an error.
+    """
+    try:
+        from fraudnet.review.notebook import execute_notebook
+        from fraudnet.review.store import CaseStore
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{error.name} is not installed; the review needs pip install 'fraudnet[review]'"
+        ) from error
+    store = CaseStore(arguments.store)
+    notebook = find_upwards(arguments.notebook)
+    if notebook is None:
+        raise InputError(
+            f"{arguments.notebook}: no such file here or in a directory above; run in a clone of "
+            "fraudnet, or name the notebook with --notebook FILE"
+        )
+    if not arguments.html.parent.is_dir():
+        raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
+    execute_notebook(notebook, arguments.html, {"FRAUDNET_STORE": str(store.path.resolve())})
+    print(f"{arguments.html}: open it in a browser; to decide, open {notebook} in JupyterLab")
+    return 0

@@ -1,0 +1,15 @@
+"""Where the review's files are, from anywhere in a clone."""
+
+from pathlib import Path
+
+DEFAULT_STORE = Path("build/demo/cases.sqlite")
+DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
+
+
+def find_upwards(path: Path) -> Path | None:
+    """A relative path's file in the working directory, or the nearest directory above it that has.
+
+    An absolute path is itself, if it is there.
+    """
+    candidates = (directory / path for directory in (Path.cwd(), *Path.cwd().parents))
+    return next((candidate for candidate in candidates if candidate.is_file()), None)

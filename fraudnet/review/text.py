@@ -1,0 +1,28 @@
+"""Values as people read them; texts from the store are untrusted and shown literally."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+_UNKNOWN = "-"
+
+
+def plain(value: Any, formatter: Callable[[Any], str] = str) -> str:  # noqa: ANN401
+    """A value as text; a dash where there is none (None, NaN or NaT)."""
+    # Not pandas.isna, which answers element by element for the lists a further column may hold.
+    return _UNKNOWN if value is None or value != value else formatter(value)
+
+
+def escaped(value: Any) -> str:  # noqa: ANN401
+    """The same, so that markup in it is shown and not obeyed, by browsers and by plotly.
+
+    The dollar sign is escaped too: plotly typesets what stands between two of them.
+    """
+    return html.escape(plain(value)).replace("$", "&#36;")
+
+
+def moment(value: pd.Timestamp) -> str:
+    """A UTC time to the second."""
+    return f"{value:%Y-%m-%d %H:%M:%S}"

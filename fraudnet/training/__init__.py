@@ -1,0 +1,1 @@
+"""Fit the network, calibrate it, choose its threshold, evaluate and track it."""

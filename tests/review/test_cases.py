@@ -1,0 +1,148 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from fraudnet.errors import InputError
+from fraudnet.review.cases import WINDOW_COLUMNS, QueueFilter, list_cases, open_case
+from fraudnet.review.store import CaseStore
+from fraudnet.review.text import plain
+from fraudnet.review.verdicts import record_verdict
+from tests.review.conftest import DAY_US, OPENED_AFTER_US, START_US, THRESHOLD
+
+NOW_US = START_US + 60 * DAY_US
+
+
+@pytest.fixture
+def flagged(histories: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [row for history in histories for row in history if row["flagged"]]
+
+
+def test_queue_is_ordered_by_expected_loss(store: CaseStore, flagged: list[dict[str, Any]]) -> None:
+    queue = list_cases(store, now_us=NOW_US)
+    losses = [row["fraud_probability"] * row["amount"] for row in flagged]
+    assert queue["expected_loss"].tolist() == pytest.approx(sorted(losses, reverse=True))
+
+
+def test_queue_tells_of_each_case_what_was_stored(
+    store: CaseStore, flagged: list[dict[str, Any]]
+) -> None:
+    queue = list_cases(store, now_us=NOW_US).set_index("case_id").sort_index()
+    for row, listed in zip(flagged, queue.itertuples(), strict=True):
+        for name in ("account_id", "counterparty_id", "amount", "fraud_probability"):
+            assert getattr(listed, name) == row[name]
+        assert listed.timestamp == pd.Timestamp(row["timestamp_us"] * 1000, tz="UTC")
+        age_us = NOW_US - row["timestamp_us"] - OPENED_AFTER_US
+        assert listed.age == pd.Timedelta(microseconds=age_us)
+        assert plain(listed.category) == plain(row["columns"]["category"])
+        assert listed.verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("criteria", "keeps"),
+    [
+        (QueueFilter(account_id="a-2"), lambda row: row["account_id"] == "a-2"),
+        (QueueFilter(minimum_amount=400), lambda row: row["amount"] >= 400),
+        (QueueFilter(minimum_probability=0.6), lambda row: row["fraud_probability"] >= 0.6),
+        (QueueFilter(minimum_distance=4.5), lambda row: row["ood_distance"] >= 4.5),
+        (
+            QueueFilter(maximum_age_days=50),
+            lambda row: NOW_US - row["timestamp_us"] - OPENED_AFTER_US <= 50 * DAY_US,
+        ),
+        (
+            QueueFilter(minimum_amount=300, minimum_probability=0.5),
+            lambda row: row["amount"] >= 300 and row["fraud_probability"] >= 0.5,
+        ),
+    ],
+)
+def test_filters(
+    store: CaseStore,
+    flagged: list[dict[str, Any]],
+    criteria: QueueFilter,
+    keeps: Callable[[dict[str, Any]], bool],
+) -> None:
+    queue = list_cases(store, criteria, NOW_US)
+    assert sorted(queue["amount"]) == sorted(row["amount"] for row in flagged if keeps(row))
+    assert 0 < len(queue) < 30
+
+
+def test_filter_by_the_verdict_in_force(store: CaseStore) -> None:
+    for verdict in ("suspicious", "false_positive"):
+        record_verdict(store, 4, verdict, "ana")
+    record_verdict(store, 5, "suspicious", "ana")
+    assert list_cases(store, QueueFilter(verdict="suspicious"))["case_id"].tolist() == [5]
+    assert list_cases(store, QueueFilter(verdict="false_positive"))["case_id"].tolist() == [4]
+    assert len(list_cases(store, QueueFilter(verdict="undecided"))) == 28
+
+
+def test_empty_queue_has_the_columns(store: CaseStore, empty_path: Path) -> None:
+    empty = list_cases(CaseStore(empty_path))
+    assert empty.empty
+    assert empty.columns.tolist() == list_cases(store).columns.tolist()
+
+
+def test_window_is_what_the_scorer_stored(
+    store: CaseStore, histories: list[list[dict[str, Any]]]
+) -> None:
+    case = open_case(store, 3)  # the third flag of the first account
+    rows = histories[0]
+    last = [index for index, row in enumerate(rows) if row["flagged"]][2]
+    assert case.account_id == "a-1"
+    assert case.threshold == THRESHOLD
+    assert case.window.columns.tolist() == [*WINDOW_COLUMNS, "distance"]
+    assert len(case.window) == last + 1
+    before = None
+    for row, listed in zip(rows, case.window.itertuples(), strict=False):
+        assert listed.transaction_id == row["transaction_id"]
+        assert listed.amount == row["amount"]
+        assert listed.timestamp == pd.Timestamp(row["timestamp_us"] * 1000, tz="UTC")
+        if before is not None:
+            gap_hours = (row["timestamp_us"] - before) / 3.6e9
+            assert listed.gap_hours == pytest.approx(gap_hours)
+        before = row["timestamp_us"]
+    scored = case.window["fraud_probability"].notna().tolist()
+    assert scored == [row["fraud_probability"] is not None for row in rows[: last + 1]]
+
+
+def test_further_column_never_replaces_ours(
+    store: CaseStore, change: Callable[[str], None]
+) -> None:
+    entry = {
+        "transaction_id": "t", "timestamp_us": START_US, "counterparty_id": None, "amount": 5.0,
+        "columns": {"amount": 9e9, "tags": "x"}, "fraud_probability": None, "ood_distance": None,
+    }  # fmt: skip
+    change(f"UPDATE cases SET window = '{json.dumps([entry])}' WHERE case_id = 1")
+    window = open_case(store, 1).window
+    assert window["amount"].tolist() == [5.0]
+    assert window["tags"].tolist() == ["x"]
+
+
+def test_unknown_case(store: CaseStore) -> None:
+    with pytest.raises(InputError, match=r"cases\.sqlite: case 31 is not there"):
+        open_case(store, 31)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE cases SET window = '[]' WHERE case_id = 2", "its history was erased"),
+        ("UPDATE cases SET window = '[{' WHERE case_id = 2", "its window cannot be read"),
+        ("UPDATE cases SET window = '[{}]' WHERE case_id = 2", "its window cannot be read"),
+        ("UPDATE cases SET window = '3' WHERE case_id = 2", "its window cannot be read"),
+        (
+            "DELETE FROM transactions WHERE transaction_id = "
+            "(SELECT transaction_id FROM cases WHERE case_id = 2)",
+            "its history was erased",
+        ),
+    ],
+)
+def test_case_that_cannot_be_shown(
+    store: CaseStore, change: Callable[[str], None], statement: str, reason: str
+) -> None:
+    change(statement)
+    with pytest.raises(InputError, match=f"case 2: {reason}"):
+        open_case(store, 2)
+    assert 2 in list_cases(store)["case_id"].tolist()  # listed all the same, so that it is missed

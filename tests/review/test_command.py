@@ -1,0 +1,66 @@
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+
+from fraudnet.errors import InputError
+from fraudnet.review.command import add_arguments, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_empty_queue_makes_a_page_that_says_so(
+    empty_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT / "tests")  # the notebook is found from below the clone's root
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    page = tmp_path / "review.html"
+    assert run(parse("--store", str(empty_path), "--html", str(page))) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("The queue is empty: no transaction was flagged.") == 5
+    assert "No verdict was given yet." in text
+    assert str(page) in capsys.readouterr().out
+
+
+def test_missing_notebook_and_missing_directory(
+    store_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = parse("--store", store_path.name, "--html", "no/page.html", "--notebook", "n.ipynb")
+    with pytest.raises(InputError, match=r"n\.ipynb: no such file here .* --notebook FILE"):
+        run(arguments)
+    (tmp_path / "n.ipynb").write_text("{}")
+    with pytest.raises(InputError, match=r"no/page\.html: no directory no; make it first"):
+        run(arguments)
+
+
+def test_missing_store(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no case store there"):
+        run(parse("--store", str(tmp_path / "none"), "--html", str(tmp_path / "page.html")))
+
+
+def test_missing_extra_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("fraudnet.review.")]:
+        if name != "fraudnet.review.command":
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "nbclient", None)
+    with pytest.raises(InputError, match=r"nbclient.*pip install 'fraudnet\[review\]'"):
+        run(parse("--store", "s", "--html", str(tmp_path / "page.html")))
+
+
+def test_help_ends_with_an_example() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert "example: fraudnet review --store" in " ".join(parser.format_help().split())
