@@ -6,7 +6,8 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,24 @@ def open_artifact(path: Path) -> Artifact:
             does not answer its own test vectors.
         DeviceInputError: no TFLite runtime is installed.
     """
-    try:
+    with _named(path):
         return _open(path.read_bytes())
+
+
+def read_documents(path: Path) -> dict[str, Any]:
+    """Reads `contract.json` and `vectors.json` of an artifact, neither checked.
+
+    Raises:
+        ArtifactError: the file is missing, truncated, or its tail is damaged.
+    """
+    with _named(path):
+        return _split(path.read_bytes())[1]
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}; give the path of a .tflite file") from error
     except ArtifactError as error:

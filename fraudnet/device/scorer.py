@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -107,15 +107,22 @@ class Scorer:
     def add_history(self, transactions: Iterable[Transaction]) -> int:
         """Stores transactions without scoring, in one commit; returns how many were new.
 
+        Their counterparty's counts as known at their time are taken from columns that are named
+        like the artifact's inputs (such as counterparty_count_7d), else from the snapshot.
+
         Raises:
             ConflictError: an id is stored with other content; nothing of the call is stored.
+            TransactionError: a count is none; nothing of the call is stored.
             StoreError: SQLite fails; nothing of the call is stored.
         """
         added = 0
         with self._store.commit():
-            for transaction in transactions:
+            for given in transactions:
+                transaction, reputation = self._split_reputation(given)
                 if self._store.find(transaction) is None:
-                    self._store.add(transaction, self._reputation(transaction), None)
+                    self._store.add(
+                        transaction, reputation or self._reputation(transaction), None
+                    )
                     added += 1
         return added
 
@@ -164,7 +171,30 @@ class Scorer:
         flagged = probability >= threshold
         return Score(probability, distance, threshold, flagged, self._sha256)
 
+    def _split_reputation(self, given: Transaction) -> tuple[Transaction, dict[str, int]]:
+        """A transaction without its columns of counts, and those; {} where one is missing or -1."""
+        counts = {
+            entry.statistic: _count(given, entry.name)
+            for entry in self.contract.inputs
+            if entry.statistic and given.columns.get(entry.name) is not None
+        }
+        names = {entry.name for entry in self.contract.inputs if entry.statistic}
+        columns = {name: value for name, value in given.columns.items() if name not in names}
+        known = len(counts) == len(names) and min(counts.values(), default=-1) >= 0
+        return replace(given, columns=columns), counts if known else {}
+
     def _reputation(self, transaction: Transaction) -> dict[str, int]:
         if self._snapshot is None:
             return {}
         return self._snapshot.counts(transaction.counterparty_id, transaction.timestamp_us)
+
+
+def _count(transaction: Transaction, name: str) -> int:
+    value = transaction.columns[name]
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TransactionError(f"{name} is {value!r}; expected a whole number, -1 for unknown")

@@ -1,0 +1,97 @@
+"""`fraudnet export` and `fraudnet artifact`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fraudnet export`."""
+    parser.description = (
+        "Convert a trained network to one .tflite file, compare it with Keras on 2,000 windows and "
+        "on odd ones, and write it only if the two agree; log it to the training's MLflow run."
+    )
+    parser.epilog = (
+        "exit status: 0 done, 1 the file would differ from Keras and was not written, 2 wrong "
+        "input\n\nexample:\n"
+        "  fraudnet export --model build/demo/model --artifact build/demo/fraud.tflite"
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="what `fraudnet train` wrote"
+    )
+    parser.add_argument(
+        "--artifact", type=Path, required=True, metavar="FILE", help="the .tflite to write"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Export a trained network.
+
+    Raises:
+        InputError: there is no trained network, or the file cannot be written.
+        CheckFailed: the file would differ from Keras.
+    """
+    from fraudnet.training.trained import load_trained
+
+    print_exported(export_and_log(load_trained(arguments.model), arguments.artifact), arguments.json)
+    return 0
+
+
+def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of heavy imports)
+    """Export a `Trained` network and log the file to its run; returns the `Exported`."""
+    from fraudnet.artifact.costs import costs_of
+    from fraudnet.artifact.export import export
+    from fraudnet.artifact.log import log_artifact
+    from fraudnet.training.tracking import tracked_run
+
+    battery = trained.facts.experiment.battery
+    exported = export(trained, path, lambda model: costs_of(model, battery))
+    with tracked_run("export", trained.facts.mlflow_run_id):
+        log_artifact(exported)
+    return exported
+
+
+def print_exported(exported: Any, as_json: bool) -> None:  # noqa: ANN401
+    """Say what was written."""
+    parity = exported.parity
+    if as_json:
+        figures = {"path": str(exported.path), "bytes": exported.bytes, **parity.figures()}
+        print(json.dumps(figures))
+        return
+    print(
+        f"{exported.path}: {exported.bytes:,} bytes; against Keras on {parity.windows:,} windows "
+        f"the probability differs by at most {parity.worst_probability_difference:.1e}, the "
+        f"distance by {parity.worst_distance_difference:.1e} of itself, "
+        f"{parity.different_decisions} decisions differ"
+    )
+
+
+def add_artifact_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fraudnet artifact`."""
+    parser.description = "Look into an artifact, or check it against its own test vectors."
+    parser.epilog = (
+        "exit status: 0 done, 2 the file is no whole artifact, or does not answer as it says\n\n"
+        "example:\n  fraudnet artifact verify build/demo/fraud.tflite"
+    )
+    parser.add_argument(
+        "action", choices=("inspect", "verify"),
+        help="inspect: print what it says of itself; verify: run its vectors in each runtime",
+    )  # fmt: skip
+    parser.add_argument("file", type=Path, help="the .tflite")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run_artifact(arguments: argparse.Namespace) -> int:
+    """Inspect or verify an artifact.
+
+    Raises:
+        ArtifactError: the file is no whole artifact, or does not answer as it says.
+        DeviceInputError: no TFLite runtime is installed.
+    """
+    from fraudnet.artifact.inspect import inspect, verify
+
+    action = inspect if arguments.action == "inspect" else verify
+    action(arguments.file, arguments.json)
+    return 0

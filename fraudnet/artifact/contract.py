@@ -1,0 +1,45 @@
+"""What an artifact says of itself: `contract.json`, built from the trained network's facts."""
+
+from typing import Any
+
+import fraudnet
+from fraudnet.artifact.convert import SIGNATURE
+from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
+from fraudnet.training.trained import Facts
+
+
+def contract_of(facts: Facts, costs: dict[str, Any]) -> dict[str, Any]:
+    """The contract of an artifact made of a trained network.
+
+    Args:
+        facts: of the trained network.
+        costs: what the model takes (MACs, bytes, energy), to be stored as it is.
+    """
+    window = [1, facts.receptive_field]
+    features = facts.experiment.features
+    contract = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "created_by": f"fraudnet {fraudnet.__version__}",
+        "signature": SIGNATURE,
+        "window_length": facts.receptive_field,
+        "inputs": [
+            {**entry.model_dump(exclude_none=True, mode="json"), "shape": window}
+            for entry in features.inputs
+        ],
+        "outputs": [
+            {"name": name, "dtype": "float32", "shape": [1, 1]} for name in (PROBABILITY, DISTANCE)
+        ],
+        "threshold": facts.threshold.model_dump(),
+        "calibration": facts.calibration,
+        "ood_quantiles": facts.ood_quantiles,
+        "experiment": facts.experiment.model_dump(mode="json"),
+        "training_data": facts.training_data,
+        "periods": facts.periods,
+        "metrics": facts.metrics,
+        "mlflow_run_id": facts.mlflow_run_id,
+        "costs": costs,
+    }
+    if features.reputation is not None:
+        contract["reputation"] = features.reputation.model_dump(mode="json")
+    return contract

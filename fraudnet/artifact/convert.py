@@ -1,0 +1,57 @@
+"""From the trained Keras network to a TFLite flatbuffer: one raw window in, frozen, batch of one."""
+
+import tempfile
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from fraudnet.errors import CheckFailed
+from fraudnet.network.network import Network
+
+SIGNATURE = "score_window"
+
+
+def convert(network: Network) -> bytes:
+    """The network as a float32 flatbuffer with the one signature `score_window`.
+
+    Inputs are [1, R] by the specification's names, outputs `fraud_probability` and `ood_distance`,
+    [1, 1] each. Variables become constants before conversion: the converter would otherwise leave
+    nodes that read them, and those answer NaN.
+
+    Raises:
+        CheckFailed: the graph needs an operator that is not built into TFLite.
+    """
+    shape = (1, network.receptive_field)
+    specs = {i.name: tf.TensorSpec(shape, i.dtype, i.name) for i in network.specification.inputs}
+
+    def window(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = network.scores(inputs, training=False)
+        return {name: tf.reshape(value, (1, 1)) for name, value in outputs.items()}
+
+    module = tf.Module()
+    module.score_window = _frozen(tf.function(window).get_concrete_function(**specs), specs)
+    with tempfile.TemporaryDirectory() as directory:
+        tf.saved_model.save(module, directory, signatures={SIGNATURE: module.score_window})
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
+        try:
+            return bytes(converter.convert())
+        except tf.errors.OpError as error:
+            raise CheckFailed(f"the network cannot be converted: {error.message}") from error
+
+
+def _frozen(
+    function: "tf.types.experimental.ConcreteFunction", specs: dict[str, tf.TensorSpec]
+) -> "tf.types.experimental.ConcreteFunction":
+    """The same function with its variables as constants, and its inputs and outputs still named."""
+    names = list(function.structured_outputs)
+    graph = convert_variables_to_constants_v2(function)
+    placed = [tensor.name for tensor in graph.inputs]
+    definition = graph.graph.as_graph_def()
+    outputs = [tensor.name for tensor in graph.outputs]
+
+    def call(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = {name: inputs[name.split(":")[0]] for name in placed}
+        found = tf.graph_util.import_graph_def(definition, given, outputs)
+        return dict(zip(names, found, strict=True))
+
+    return tf.function(call).get_concrete_function(**specs)

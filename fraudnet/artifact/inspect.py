@@ -1,0 +1,61 @@
+"""Look into an artifact without the software that made it: numpy and one TFLite runtime do."""
+
+import json
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fraudnet.device.artifact import open_artifact, read_documents
+from fraudnet.device.runtime import CHOICE, RUNTIMES
+
+_TOP = (
+    "created_by", "format_version", "signature", "window_length", "threshold", "calibration",
+    "ood_quantiles", "training_data", "periods", "metrics", "mlflow_run_id", "costs",
+)  # fmt: skip
+
+
+def inspect(path: Path, as_json: bool) -> None:
+    """Print the contract: all of it as JSON, or what people look at first.
+
+    Raises:
+        ArtifactError: the file is no whole artifact.
+    """
+    contract = read_documents(path)["contract.json"]
+    if as_json:
+        print(json.dumps(contract, indent=2, sort_keys=True))
+        return
+    for key in _TOP:
+        if key in contract:
+            print(f"{key}: {_short(contract[key])}")
+    for entry in contract["inputs"]:
+        details = {k: v for k, v in entry.items() if k not in ("name", "dtype", "shape")}
+        print(f"input {entry['name']}: {entry['dtype']} {entry['shape']} {_short(details)}")
+    for entry in contract["outputs"]:
+        print(f"output {entry['name']}: {entry['dtype']} {entry['shape']}")
+
+
+def verify(path: Path, as_json: bool) -> None:
+    """Open the artifact as a device does, in every runtime that is installed.
+
+    Raises:
+        ArtifactError: the file is damaged, or does not answer its own test vectors.
+    """
+    vectors = len(read_documents(path)["vectors.json"])
+    asked = os.environ.get(CHOICE)
+    runtimes = [asked] if asked else [name for name in RUNTIMES if find_spec(name)]
+    for name in runtimes or RUNTIMES[:1]:
+        os.environ[CHOICE] = name
+        try:
+            opened = open_artifact(path)
+        finally:
+            os.environ.pop(CHOICE) if asked is None else os.environ.update({CHOICE: asked})
+        if as_json:
+            print(json.dumps({"runtime": name, "vectors": vectors, "sha256": opened.sha256}))
+        else:
+            print(f"{path}: {name} answers all {vectors} test vectors; sha256 {opened.sha256}")
+
+
+def _short(value: Any) -> str:  # noqa: ANN401  (whatever the JSON holds)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 400 else f"{text[:397]}..."

@@ -1,0 +1,106 @@
+"""`fraudnet`: one thin layer that finds the command, runs it, and turns errors into one line."""
+
+import argparse
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+
+import fraudnet
+from fraudnet.device.errors import DeviceInputError
+from fraudnet.errors import CheckFailed, FraudnetError
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command is: a module and two of its functions."""
+
+    summary: str
+    module: str
+    add_arguments: str = "add_arguments"
+    run: str = "run"
+
+
+COMMANDS = {
+    "main": Command("the whole way, from transactions to reviewed cases", "fraudnet.pipeline"),
+    "simulate": Command("write simulated transactions", "fraudnet.transactions.command"),
+    "train": Command(
+        "train, calibrate and choose a threshold",
+        "fraudnet.training.command", "add_train_arguments", "run_train",
+    ),
+    "evaluate": Command(
+        "measure a trained network on days it has not seen",
+        "fraudnet.training.command", "add_evaluate_arguments", "run_evaluate",
+    ),
+    "export": Command(
+        "make the .tflite of a trained network",
+        "fraudnet.artifact.command", "add_export_arguments", "run_export",
+    ),
+    "artifact": Command(
+        "inspect or verify a .tflite",
+        "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",
+    ),
+    "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
+    "feed": Command(
+        "write what a device is given: history, reputation, transactions",
+        "fraudnet.artifact.feed_command",
+    ),
+    "score": Command("score transactions on the device", "fraudnet.device.command"),
+    "review": Command("the review notebook as a page", "fraudnet.review.command"),
+}  # fmt: skip
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="fraudnet",
+        description="Fraud detection that runs on a phone.",
+        epilog="example:\n  fraudnet main --output build/demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"fraudnet {fraudnet.__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = subparsers.add_parser(
+            name, help=command.summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        getattr(importlib.import_module(command.module), command.add_arguments)(own)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done, 1 a gate or check failed, 2 wrong input.
+    """
+    # Before TensorFlow and MLflow are imported: their chatter hides what we have to say.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    parsed = build_parser().parse_args(arguments)
+    command = COMMANDS[parsed.command]
+    try:
+        status: int = getattr(importlib.import_module(command.module), command.run)(parsed)
+    except CheckFailed as error:
+        print(f"fraudnet {parsed.command}: {error}", file=sys.stderr)
+        return 1
+    except (FraudnetError, DeviceInputError) as error:
+        print(f"fraudnet {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "fraudnet").split(".")[0] == "fraudnet":
+            raise
+        print(
+            f"fraudnet {parsed.command}: {error.name} is not installed; this command needs "
+            "pip install 'fraudnet[train,review]'",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print(f"fraudnet {parsed.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    return status
+
+

@@ -1,0 +1,191 @@
+"""`fraudnet main`: the whole way, from transactions to reviewed cases, as the commands go it."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraudnet.training.command import add_experiment_arguments
+from fraudnet.transactions.command import add_simulation_arguments
+
+if TYPE_CHECKING:
+    from fraudnet.windows.feed import Feed
+
+_EPILOG = """\
+Makes in DIR: the transactions (unless --data names some), model/ (the trained network),
+fraud.tflite (the artifact), feed/ (what the device is given), decisions.jsonl, cases.sqlite and,
+where fraudnet[review] is installed, review.html. A case store of an earlier call is kept beside.
+
+exit status: 0 done, 1 a gate or check failed, 2 wrong input
+
+example:
+  fraudnet main --accounts 300 --days 60 --epochs 3 --output build/small"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fraudnet main`."""
+    parser.description = (
+        "Simulate (or read) transactions, train, evaluate, export, estimate the energy, score the "
+        "last days as a device would, and show the cases."
+    )
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="labelled transactions (default: simulated ones)"
+    )
+    add_simulation_arguments(parser)
+    add_experiment_arguments(parser)
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of simulation and training"
+    )
+    parser.add_argument(
+        "--score-days", type=int, default=2, metavar="N",
+        help="last days that the device scores (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/demo"), metavar="DIR",
+        help="directory for all that is made (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Go the whole way.
+
+    Raises:
+        InputError: the data or an option cannot be used.
+        CheckFailed: the artifact differs from Keras, or exceeds the energy budget.
+        DeviceInputError: the device cannot score.
+    """
+    from fraudnet.artifact.command import export_and_log, print_exported
+    from fraudnet.training.command import experiment_of, print_figures, quarantine_in
+    from fraudnet.training.prepare import prepare
+    from fraudnet.training.tracking import store_hint, tracked_run
+    from fraudnet.training.train import evaluate, train
+    from fraudnet.training.trained import save_trained
+
+    output: Path = arguments.output
+    experiment = experiment_of(arguments)
+    quarantine = quarantine_in(output)
+    with tracked_run("main"):
+        data = arguments.data or _simulated(arguments, output / "transactions.parquet")
+        with _step("read, check and window"):
+            prepared = prepare(data, experiment, quarantine)
+        with _step("train"):
+            trained = train(prepared)
+        with _step("evaluate"):
+            trained = evaluate(prepared, trained)
+            save_trained(trained, output / "model")
+            print_figures(trained.facts.metrics["test"], "test", as_json=False)
+        with _step("export"):
+            print_exported(export_and_log(trained, output / "fraud.tflite"), as_json=False)
+    _estimate(arguments, output / "fraud.tflite")
+    with _step("feed the device"):
+        from fraudnet.artifact.feed_command import feed_of
+
+        feed = feed_of(
+            data, prepared.experiment, trained.facts.receptive_field, arguments.score_days,
+            output / "feed",
+        )  # fmt: skip
+    _score(feed, output)
+    pages = _review(output)
+    print(f"\nMade in {output}:")
+    for path in (data, output / "model", output / "fraud.tflite", output / "decisions.jsonl",
+                 output / "cases.sqlite", *pages):  # fmt: skip
+        print(f"  {path}")
+    print(f"Look at the runs: {store_hint()}")
+    if pages:
+        print(f"Look at the cases: open {pages[0]} in a browser")
+    print("Decide: jupyter lab notebooks/review_flagged_cases.ipynb")
+    return 0
+
+
+def _simulated(arguments: argparse.Namespace, path: Path) -> Path:
+    from fraudnet.transactions.command import simulate_to
+
+    with _step("simulate"):
+        rows, frauds = simulate_to(path, arguments)
+        print(f"{path}: {rows:,} transactions, {frauds:,} of them frauds")
+    return path
+
+
+def _estimate(arguments: argparse.Namespace, artifact: Path) -> None:
+    from fraudnet.energy import command
+    from fraudnet.training.command import experiment_of
+
+    battery = experiment_of(arguments).battery
+    with _step("energy"):
+        _call(
+            command.add_arguments, command.run, artifact, "--device", battery.device,
+            "--inferences-per-day", battery.inferences_per_day,
+            "--max-battery-percent", battery.max_percent_per_day,
+        )  # fmt: skip
+
+
+def _score(feed: "Feed", output: Path) -> None:
+    from fraudnet.device import command
+
+    store = output / "cases.sqlite"
+    _keep_aside(store)
+    common = ["--artifact", output / "fraud.tflite", "--store", store]
+    with (
+        _step("score on the device"),
+        (output / "decisions.jsonl").open("w", encoding="utf-8") as decisions,
+        redirect_stdout(decisions),
+    ):
+        for number, day in enumerate(feed.days):
+            history = ["--history", feed.history] if number == 0 else []
+            reputation = ["--reputation", day.reputation] if day.reputation else []
+            _call(
+                command.add_arguments, command.run, *common, *history, *reputation,
+                day.transactions,
+            )  # fmt: skip
+
+
+def _keep_aside(store: Path) -> None:
+    """An earlier call's store may hold verdicts, so it is renamed, not removed."""
+    if not store.exists():
+        return
+    kept = store.with_name(f"{store.stem}-before-{time.strftime('%Y%m%dT%H%M%S')}.sqlite")
+    for ending in ("", "-wal", "-shm"):
+        part = Path(f"{store}{ending}")
+        if part.exists():
+            part.rename(f"{kept}{ending}")
+    print(f"{kept}: the case store of the call before")
+
+
+def _review(output: Path) -> list[Path]:
+    if find_spec("nbclient") is None:
+        print("no review page: it needs pip install 'fraudnet[review]'", file=sys.stderr)
+        return []
+    from fraudnet.review import command
+
+    page = output / "review.html"
+    with _step("review"):
+        _call(
+            command.add_arguments, command.run, "--store", output / "cases.sqlite", "--html", page
+        )
+    return [page]
+
+
+def _call(
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run_command: Callable[[argparse.Namespace], int],
+    *arguments: object,
+) -> None:
+    """Run another command as the command line would."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    status = run_command(parser.parse_args([str(argument) for argument in arguments]))
+    if status:
+        raise SystemExit(status)
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
+    print(f"\n== {name} ==", file=sys.stderr, flush=True)
+    begin = time.monotonic()
+    yield
+    print(f"-- {name}: {time.monotonic() - begin:.1f} s", file=sys.stderr, flush=True)

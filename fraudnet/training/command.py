@@ -1,0 +1,163 @@
+"""`fraudnet train` and `fraudnet evaluate`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fraudnet.errors import InputError
+
+if TYPE_CHECKING:
+    from fraudnet.training.experiment import Experiment
+
+_TRAIN_EPILOG = """\
+Rows that cannot be used go to quarantine.parquet in the output directory, each with its line and
+reason.
+
+exit status: 0 done, 2 wrong input
+
+example:
+  fraudnet train --data data/sample_transactions.csv.gz --set training.epochs=20 --output model"""
+
+_EVALUATE_EPILOG = """\
+exit status: 0 done, 2 wrong input
+
+example:
+  fraudnet evaluate --model model --data data/sample_transactions.csv.gz"""
+
+
+def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
+    """The experiment and what overrides it, for `train` and `main`."""
+    parser.add_argument(
+        "--config", default="simulated", metavar="NAME|FILE.toml",
+        help="experiment: simulated, handbook, sparkov, or a TOML file (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--recipe", metavar="NAME|FILE.toml", help="how the file's columns map on to ours"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training period")
+    parser.add_argument(
+        "--alerts-per-day", type=float, metavar="N", help="alert budget, sets the threshold"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help="override any key of the experiment; may be given often",
+    )  # fmt: skip
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fraudnet train`."""
+    parser.description = (
+        "Train a network on a file of transactions, calibrate it, choose its threshold from an "
+        "alert budget, and log all of it to MLflow."
+    )
+    parser.epilog = _TRAIN_EPILOG
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE",
+        help="labelled transactions: delimited text, JSON lines or Parquet",
+    )  # fmt: skip
+    add_experiment_arguments(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, order and dropout")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="directory of the trained network"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `fraudnet evaluate`."""
+    parser.description = (
+        "Measure a trained network on the last days of a file, which it has not seen; the figures "
+        "go to the training's MLflow run."
+    )
+    parser.epilog = _EVALUATE_EPILOG
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="what `fraudnet train` wrote"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="labelled transactions"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def experiment_of(arguments: argparse.Namespace) -> "Experiment":
+    """The experiment that the arguments describe; flags override `--set`, `--set` the file.
+
+    Raises:
+        InputError: a key or value is not as expected.
+    """
+    from fraudnet.training.experiment import load_experiment
+
+    flags = {
+        "data.recipe": arguments.recipe,
+        "training.epochs": arguments.epochs,
+        "training.seed": arguments.seed,
+        "alerts.per_day": arguments.alerts_per_day,
+    }
+    given = [f"{key}={json.dumps(value)}" for key, value in flags.items() if value is not None]
+    return load_experiment(arguments.config, [*arguments.set, *given])
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    """Train and save.
+
+    Raises:
+        InputError: the data, the configuration or the directory cannot be used.
+    """
+    experiment = experiment_of(arguments)
+
+    from fraudnet.training.prepare import prepare
+    from fraudnet.training.train import train
+    from fraudnet.training.trained import save_trained
+
+    trained = train(prepare(arguments.data, experiment, quarantine_in(arguments.output)))
+    save_trained(trained, arguments.output)
+    print_figures(trained.facts.metrics["validation"], "validation", arguments.json)
+    if not arguments.json:
+        print(f"{arguments.output}: trained; next: fraudnet evaluate, fraudnet export")
+    return 0
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    """Evaluate on the test period; the figures are also kept with the network.
+
+    Raises:
+        InputError: the data or the network cannot be used.
+    """
+    from fraudnet.training.prepare import prepare
+    from fraudnet.training.train import evaluate
+    from fraudnet.training.trained import load_trained, save_trained
+
+    trained = load_trained(arguments.model)
+    trained = evaluate(prepare(arguments.data, trained.facts.experiment), trained)
+    save_trained(trained, arguments.model)
+    print_figures(trained.facts.metrics["test"], "test", arguments.json)
+    return 0
+
+
+def quarantine_in(directory: Path) -> Path:
+    """The quarantine file of an output directory, which is made if it is not there.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be made: {error.strerror}") from error
+    return directory / "quarantine.parquet"
+
+
+def print_figures(figures: dict[str, float], period: str, as_json: bool) -> None:
+    """Print a period's figures, as a table or as JSON."""
+    if as_json:
+        print(json.dumps({period: figures}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "", title=f"{period} period", show_header=False)
+    for name, value in figures.items():
+        shown = f"{value:,.0f}" if name == "transactions" else f"{value:.4g}"
+        table.add_row(name.replace("_", " "), shown)
+    Console().print(table)

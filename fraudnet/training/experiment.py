@@ -1,0 +1,118 @@
+"""An experiment: everything that decides what a training makes, in one TOML file."""
+
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fraudnet.configuration import Section, parse_section, read_toml
+from fraudnet.errors import InputError
+from fraudnet.network.network import NetworkConfig
+from fraudnet.training.fitting import TrainingConfig
+from fraudnet.transactions.recipe import load_recipe, nearest
+from fraudnet.windows.periods import SplitConfig
+from fraudnet.windows.specification import FeatureSpecification
+
+
+class DataConfig(Section):
+    """How transactions are read."""
+
+    recipe: str = Field(
+        default="canonical", description="a shipped recipe's name, or the path of a .toml recipe"
+    )
+    max_bad_share: float = Field(
+        default=0.05, ge=0, le=1, description="share of bad rows from which a file is refused"
+    )
+
+
+class AlertConfig(Section):
+    """What the analysts can look at."""
+
+    per_day: float = Field(
+        default=30.0, gt=0, description="alert budget: flagged transactions a day; sets the threshold"
+    )
+    accounts_per_day: int = Field(
+        default=100, ge=1, description="k of card precision@k: accounts looked at a day"
+    )
+
+
+class BatteryConfig(Section):
+    """What scoring may cost a phone."""
+
+    device: str = Field(default="pixel-8", description="a profile's name, or a .toml profile")
+    inferences_per_day: float = Field(default=5000.0, gt=0, description="transactions a day")
+    max_percent_per_day: float = Field(
+        default=5.0, gt=0, le=100, description="share of the battery that a day may take, in per cent"
+    )
+
+
+class Experiment(Section):
+    """The whole configuration."""
+
+    data: DataConfig = DataConfig()
+    features: FeatureSpecification = FeatureSpecification()
+    split: SplitConfig = SplitConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    alerts: AlertConfig = AlertConfig()
+    battery: BatteryConfig = BatteryConfig()
+
+
+def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:
+    """A shipped experiment by its name, or one of your own by the path of its TOML file.
+
+    Args:
+        name_or_path: such as "simulated" or "mine.toml".
+        overrides: "section.key=value" each, the value as TOML writes it (text without quotes too).
+
+    Raises:
+        InputError: there is no such experiment, or a key is unknown or not as expected.
+    """
+    values, place = _values(name_or_path)
+    for override in overrides:
+        _override(values, override)
+    experiment = parse_section(Experiment, values, place)
+    if "label_delay_days" in experiment.split.model_fields_set:
+        return experiment
+    delay = load_recipe(experiment.data.recipe).label_delay_days
+    split = experiment.split.model_copy(update={"label_delay_days": delay})
+    return experiment.model_copy(update={"split": split})
+
+
+def shipped_experiments() -> list[str]:
+    """Names of the experiments that come with the package."""
+    files = resources.files(__package__).joinpath("experiments").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def _values(name_or_path: str) -> tuple[dict[str, Any], str]:
+    if name_or_path.endswith(".toml"):
+        return read_toml(Path(name_or_path)), name_or_path
+    known = shipped_experiments()
+    if name_or_path not in known:
+        raise InputError(
+            f"there is no experiment {name_or_path!r}{nearest(name_or_path, known)} "
+            f"(shipped: {', '.join(known)}; or give the path of a .toml file)"
+        )
+    file = resources.files(__package__).joinpath("experiments", f"{name_or_path}.toml")
+    return tomllib.loads(file.read_text("utf-8")), f"experiment {name_or_path}"
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    path = key.strip().split(".")
+    if not separator or not all(path):
+        raise InputError(f"--set {override}: expected section.key=value, as training.epochs=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section = values
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise InputError(f"--set {override}: {part!r} is not a section")
+    section[path[-1]] = value

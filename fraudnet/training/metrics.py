@@ -1,0 +1,136 @@
+"""How well scores find fraud, in the figures that users of fraud systems ask for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+DAY_US = 86_400_000_000
+
+Floats = npt.NDArray[np.floating]
+Ints = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labelled transactions with their scores, [N] each, in any order.
+
+    Attributes:
+        score: the higher, the likelier fraud.
+        is_fraud: 1 or 0.
+        timestamp_us: microseconds since 1970, UTC.
+        account: codes.
+        amount: major units.
+    """
+
+    score: Floats
+    is_fraud: Labels
+    timestamp_us: Ints
+    account: Ints
+    amount: Floats
+
+    @property
+    def day(self) -> Ints:
+        """[N] days since 1970, UTC."""
+        return self.timestamp_us // DAY_US
+
+    @property
+    def days(self) -> int:
+        """How many different days there are."""
+        return len(np.unique(self.day))
+
+
+@dataclass(frozen=True)
+class CardPrecision:
+    """Card precision@k, and the best that any scorer could reach."""
+
+    value: float
+    ceiling: float
+
+
+def card_precision_at(scored: Scored, k: int) -> CardPrecision:
+    """Share of true frauds among the k accounts that look worst, a day, averaged over the days.
+
+    An account's score of a day is its highest; accounts caught on an earlier day are left out
+    (Fraud Detection Handbook, chapter 4, "Precision top-k metrics", `card_precision_top_k`).
+
+    Args:
+        scored: the transactions.
+        k: how many accounts are looked at a day.
+    """
+    day = scored.day
+    caught: set[int] = set()
+    caught_by_oracle: set[int] = set()
+    precision, ceiling = [], []
+    for today in np.unique(day):
+        here = day == today
+        account, position = np.unique(scored.account[here], return_inverse=True)
+        worst = np.full(len(account), -np.inf)
+        np.maximum.at(worst, position, scored.score[here])
+        defrauded = np.zeros(len(account), bool)
+        np.logical_or.at(defrauded, position, scored.is_fraud[here] == 1)
+
+        open_ = ~np.isin(account, list(caught))
+        ranked = np.flatnonzero(open_)[np.argsort(-worst[open_], kind="stable")][:k]
+        found = ranked[defrauded[ranked]]
+        precision.append(len(found) / k)
+        caught.update(account[found].tolist())
+
+        possible = account[defrauded & ~np.isin(account, list(caught_by_oracle))][:k]
+        ceiling.append(len(possible) / k)
+        caught_by_oracle.update(possible.tolist())
+    return CardPrecision(float(np.mean(precision)), float(np.mean(ceiling)))
+
+
+def threshold_for_alerts(score: Floats, days: float, alerts_per_day: float) -> float:
+    """The lowest threshold that keeps flags within an alert budget.
+
+    Args:
+        score: [N] scores of all transactions of a period; flagged is score >= threshold.
+        days: length of the period.
+        alerts_per_day: the budget, in flagged transactions.
+
+    Returns:
+        A threshold that flags at most `days` x `alerts_per_day` of them; ties are left out whole.
+    """
+    allowed = int(days * alerts_per_day)
+    ranked = np.sort(score)[::-1]
+    if allowed >= len(ranked):
+        return float(ranked[-1])
+    return float(np.nextafter(ranked[allowed], np.float32(np.inf), dtype=np.float32))
+
+
+def figures_of(scored: Scored, threshold: float, card_precision_k: int) -> dict[str, float]:
+    """The figures of a period, by name; shares are 0..1.
+
+    Args:
+        scored: its labelled transactions; the scores are probabilities.
+        threshold: from which on a transaction is flagged.
+        card_precision_k: accounts looked at a day.
+
+    Raises:
+        ValueError: there is no fraud, or nothing but fraud, among them.
+    """
+    fraud = scored.is_fraud == 1
+    if fraud.all() or not fraud.any():
+        raise ValueError("needs both frauds and genuine transactions")
+    flagged = scored.score >= threshold
+    card = card_precision_at(scored, card_precision_k)
+    return {
+        "transactions": float(len(fraud)),
+        "fraud_share": float(fraud.mean()),
+        "average_precision": float(average_precision_score(fraud, scored.score)),
+        "roc_auc": float(roc_auc_score(fraud, scored.score)),
+        "brier_score": float(brier_score_loss(fraud, scored.score)),
+        "alerts_per_day": float(flagged.sum() / scored.days),
+        "recall_at_alert_budget": float((flagged & fraud).sum() / fraud.sum()),
+        "precision_at_alert_budget": float((flagged & fraud).sum() / max(1, flagged.sum())),
+        "value_recall_at_alert_budget": float(
+            np.abs(scored.amount[flagged & fraud]).sum()
+            / max(np.abs(scored.amount[fraud]).sum(), 1e-9)
+        ),
+        f"card_precision_at_{card_precision_k}": card.value,
+        f"card_precision_at_{card_precision_k}_ceiling": card.ceiling,
+    }

@@ -1,0 +1,52 @@
+"""Scores of many transactions at once, by the network that is trained."""
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from fraudnet.windows.chunks import Chunks, chunks_over
+from fraudnet.windows.histories import Histories
+
+BATCH_CHUNKS = 64
+
+
+def predict_rows(
+    model: keras.Model,
+    receptive_field: int,
+    histories: Histories,
+    wanted: npt.NDArray[np.bool_],
+    chunk_length: int = 64,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """What a model of the network answers at the wanted rows.
+
+    Args:
+        model: `logit`, `scores` or `fingerprint` of a network.
+        receptive_field: of that network.
+        histories: N rows.
+        wanted: [N] rows to score.
+        chunk_length: positions scored in one pass.
+
+    Returns:
+        Output name to [W, C] answers, in the order of the wanted rows.
+    """
+    chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
+    rank = np.cumsum(wanted) - 1
+    count = int(wanted.sum())
+    answers: dict[str, npt.NDArray[np.float32]] = {}
+    step = tf.function(model, jit_compile=True)
+    for chosen in chunks.batches(BATCH_CHUNKS):
+        outputs = step(_tensors(chunks, np.resize(chosen, BATCH_CHUNKS)))
+        rows = chunks.rows(chosen)
+        asked = (rows >= 0) & wanted[rows]
+        named = outputs if isinstance(outputs, dict) else {model.name: outputs}
+        for name, values in named.items():
+            found = values.numpy()[: len(chosen)]
+            if name not in answers:
+                answers[name] = np.empty((count, found.shape[-1]), np.float32)
+            answers[name][rank[rows[asked]]] = found[asked]
+    return answers
+
+
+def _tensors(chunks: Chunks, chosen: npt.NDArray[np.int64]) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(values) for name, values in chunks.gather(chosen).items()}

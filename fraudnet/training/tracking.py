@@ -1,0 +1,160 @@
+"""What MLflow is told of a run. No account, counterparty or transaction id is among it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import mlflow
+from matplotlib.figure import Figure
+from mlflow.data.dataset_source import DatasetSource
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from tqdm import tqdm
+
+from fraudnet.configuration import Section
+from fraudnet.errors import InputError
+
+EXPERIMENT = "fraudnet"
+DEFAULT_STORE = "sqlite:///mlflow.db"
+
+
+@contextmanager
+def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
+    """An MLflow run around a piece of work.
+
+    Inside another tracked run that run goes on. Else the run that `mlflow run` has begun, else
+    `run_id`, else a new one; in the store that MLFLOW_TRACKING_URI names, or `mlflow.db` here.
+
+    Args:
+        name: of the run, if a new one is begun.
+        run_id: a finished run to add to.
+
+    Raises:
+        InputError: the store, or that run in it, cannot be used.
+    """
+    if mlflow.active_run() is not None:
+        yield mlflow.active_run()
+        return
+    try:
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            mlflow.set_tracking_uri(DEFAULT_STORE)
+        begun = os.environ.get("MLFLOW_RUN_ID") or (run_id if run_id and _known(run_id) else None)
+        if begun is None:
+            mlflow.set_experiment(EXPERIMENT)
+        run = mlflow.start_run(run_id=begun, run_name=None if begun else name)
+    except MlflowException as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"MLflow store {mlflow.get_tracking_uri()}: {reason}; set MLFLOW_TRACKING_URI to another"
+        ) from error
+    with run:
+        yield run
+
+
+def store_hint() -> str:
+    """The command that shows the runs."""
+    return f"mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}"
+
+
+def log_configuration(section: Section) -> None:
+    """Log a resolved configuration: as a file, and its keys as parameters."""
+    values = section.model_dump(mode="json")
+    mlflow.log_dict(values, "experiment.json")
+    mlflow.log_params(dict(_flat(values)))
+
+
+def log_data(path: Path, fingerprint: str, context: str, report: Mapping[str, Any]) -> None:
+    """Log which data went in: the file's name, its fingerprint, how it was read."""
+    dataset = MetaDataset(
+        source=_FileSource(path.name), name=path.name, digest=fingerprint.removeprefix("sha256:")[:32]
+    )
+    mlflow.log_input(dataset, context=context)
+    mlflow.log_dict(dict(report), f"data/{context}.json")
+
+
+def log_figures(figures: Mapping[str, Figure], period: str) -> None:
+    """Log figures as pictures under `figures/PERIOD`."""
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"figures/{period}/{name}.png")
+
+
+class EpochTracking(keras.callbacks.Callback):
+    """A progress bar over the steps, and the loss of each epoch in MLflow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Keras calls it."""
+        self._bar = tqdm(
+            total=self.params["epochs"] * self.params["steps"], desc="training", unit="step"
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Keras calls it."""
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Keras calls it."""
+        loss = float((logs or {})["loss"])
+        mlflow.log_metric("training_loss", loss, step=epoch)
+        if self._bar is not None:
+            self._bar.set_postfix(epoch=f"{epoch + 1}/{self.params['epochs']}", loss=f"{loss:.4f}")
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
+        """Keras calls it."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class _FileSource(DatasetSource):
+    """A file by its name alone: where it lies on this machine is nobody's business."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @staticmethod
+    def _get_source_type() -> str:
+        return "file"
+
+    def load(self, **_: Any) -> Any:  # noqa: ANN401  (MLflow's own)
+        raise InputError(f"{self._name}: MLflow holds its fingerprint, not its content")
+
+    @staticmethod
+    def _can_resolve(_: Any) -> bool:  # noqa: ANN401
+        return False
+
+    @classmethod
+    def _resolve(cls, raw_source: Any) -> "_FileSource":  # noqa: ANN401
+        return cls(str(raw_source))
+
+    def to_dict(self) -> dict[str, str]:
+        """MLflow stores it."""
+        return {"name": self._name}
+
+    @classmethod
+    def from_dict(cls, source_dict: dict[str, str]) -> "_FileSource":
+        """MLflow reads it."""
+        return cls(source_dict["name"])
+
+
+def _known(run_id: str) -> bool:
+    try:
+        mlflow.get_run(run_id)
+    except MlflowException:
+        return False
+    return True
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,189 @@
+"""Train: weights, calibration, threshold and distance, each from the rows it may see."""
+
+from datetime import timedelta
+
+import keras
+import mlflow
+import numpy as np
+import numpy.typing as npt
+
+from fraudnet.errors import InputError
+from fraudnet.network.network import Network, build_network
+from fraudnet.training.calibration import fit_calibration, fit_distance
+from fraudnet.training.figures import figures
+from fraudnet.training.fitting import fit_network
+from fraudnet.training.metrics import Scored, figures_of, threshold_for_alerts
+from fraudnet.training.prepare import Prepared
+from fraudnet.training.scoring import predict_rows
+from fraudnet.training.tracking import (
+    EpochTracking,
+    log_configuration,
+    log_data,
+    log_figures,
+    tracked_run,
+)
+from fraudnet.training.trained import Facts, Threshold, Trained, Windows
+from fraudnet.windows.chunks import windows_of
+from fraudnet.windows.histories import Histories
+from fraudnet.windows.periods import Period, labelled_rows
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+DISTANCE_ROWS = 50_000
+CHECK_WINDOWS = 2_000
+
+Mask = npt.NDArray[np.bool_]
+
+
+def train(prepared: Prepared) -> Trained:
+    """Fit a network to the training period, calibrate and choose its threshold on the validation.
+
+    Raises:
+        InputError: a period lacks frauds or genuine transactions.
+    """
+    experiment, histories = prepared.experiment, prepared.histories
+    with tracked_run("train") as run:
+        log_configuration(experiment)
+        log_data(prepared.path, prepared.fingerprint, "training", prepared.report.to_dict())
+        keras.utils.set_random_seed(experiment.training.seed)
+        network = build_network(experiment.network, experiment.features)
+        wanted = _known_rows(prepared, prepared.split.training)
+        fit_network(network, histories, wanted, experiment.training, [EpochTracking()])
+        _fit_distance(network, histories, wanted, experiment.training.seed)
+
+        checked = _known_rows(prepared, prepared.split.validation)
+        logit = predict_rows(network.logit, network.receptive_field, histories, checked)["logit"]
+        fit_calibration(network.calibration, logit[:, 0], histories.is_fraud[checked])
+        everything = prepared.split.validation.contains(histories.timestamp_us)
+        answers = score(network, histories, everything)
+        threshold = threshold_for_alerts(
+            answers["fraud_probability"],
+            prepared.split.validation.days,
+            experiment.alerts.per_day,
+        )
+        found = _figures(prepared, network, prepared.split.validation, threshold, "validation")
+        genuine = answers["ood_distance"][histories.is_fraud[everything] == 0]
+        return Trained(
+            network,
+            _facts(prepared, network, threshold, genuine, run.info.run_id, found),
+            _check_windows(histories, everything, network.receptive_field, experiment.training.seed),
+        )
+
+
+def evaluate(prepared: Prepared, trained: Trained) -> Trained:
+    """Measure a trained network on the test period; the figures go to MLflow and into its facts.
+
+    Raises:
+        InputError: the test period begins before the periods that the network was fitted on end.
+    """
+    validated = trained.facts.periods["validation"].split(" .. ")[1]
+    test = prepared.split.test
+    if f"{test.begin:%Y-%m-%d %H:%M}" < validated:
+        raise InputError(
+            f"{prepared.path}: its test period {test} begins before the validation period of the "
+            f"network ended ({validated}), so the network has seen some of it; bring later data, "
+            "or shorten split.test_days"
+        )
+    with tracked_run("evaluate", trained.facts.mlflow_run_id):
+        log_data(prepared.path, prepared.fingerprint, "test", prepared.report.to_dict())
+        threshold = trained.facts.threshold.probability
+        found = _figures(prepared, trained.network, test, threshold, "test")
+    periods = trained.facts.periods | {"test": str(test)}
+    metrics = trained.facts.metrics | {"test": found}
+    facts = trained.facts.model_copy(update={"periods": periods, "metrics": metrics})
+    return Trained(trained.network, facts, trained.windows)
+
+
+def score(
+    network: Network, histories: Histories, wanted: Mask
+) -> dict[str, npt.NDArray[np.float32]]:
+    """`fraud_probability` and `ood_distance` of the wanted rows, [W] each."""
+    answers = predict_rows(network.scores, network.receptive_field, histories, wanted)
+    return {name: values[:, 0] for name, values in answers.items()}
+
+
+def _known_rows(prepared: Prepared, period: Period) -> Mask:
+    """Labelled rows whose label is known when what follows the period begins."""
+    delay = timedelta(days=prepared.experiment.split.label_delay_days)
+    return labelled_rows(prepared.histories, period, known_by=period.end + delay)
+
+
+def _fit_distance(network: Network, histories: Histories, wanted: Mask, seed: int) -> None:
+    genuine = np.flatnonzero(wanted & (histories.is_fraud == 0))
+    if len(genuine) > DISTANCE_ROWS:
+        rng = np.random.default_rng(seed)
+        genuine = rng.choice(genuine, DISTANCE_ROWS, replace=False)
+    chosen = np.zeros(len(histories), bool)
+    chosen[genuine] = True
+    (activations,) = predict_rows(
+        network.fingerprint, network.receptive_field, histories, chosen
+    ).values()
+    fit_distance(network.distance, activations)
+
+
+def _figures(
+    prepared: Prepared, network: Network, period: Period, threshold: float, name: str
+) -> dict[str, float]:
+    """Figures and pictures of a period's labelled rows, logged and returned."""
+    histories, alerts = prepared.histories, prepared.experiment.alerts
+    rows = labelled_rows(histories, period)
+    scored = Scored(
+        score=score(network, histories, rows)["fraud_probability"],
+        is_fraud=histories.is_fraud[rows],
+        timestamp_us=histories.timestamp_us[rows],
+        account=histories.account[rows],
+        amount=histories.amount[rows],
+    )
+    try:
+        found = figures_of(scored, threshold, alerts.accounts_per_day)
+    except ValueError as error:
+        raise InputError(f"{prepared.path}: the {name} period {period} {error}") from error
+    mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
+    log_figures(figures(scored, threshold, alerts.per_day), name)
+    return found
+
+
+def _facts(
+    prepared: Prepared,
+    network: Network,
+    threshold: float,
+    genuine_distance: npt.NDArray[np.float32],
+    run_id: str,
+    validation_figures: dict[str, float],
+) -> Facts:
+    experiment, split = prepared.experiment, prepared.split
+    return Facts(
+        experiment=experiment,
+        receptive_field=network.receptive_field,
+        threshold=Threshold(
+            probability=threshold,
+            chosen_by="alert budget",
+            alerts_per_day=experiment.alerts.per_day,
+            period=str(split.validation),
+        ),
+        calibration={
+            "method": "Platt",
+            "slope": float(network.calibration.slope.numpy()),
+            "intercept": float(network.calibration.intercept.numpy()),
+            "period": str(split.validation),
+        },
+        ood_quantiles={f"{q:g}": float(np.quantile(genuine_distance, q)) for q in QUANTILES},
+        training_data={
+            "fingerprint": prepared.fingerprint,
+            "rows": len(prepared.table),
+            "recipe": experiment.data.recipe,
+        },
+        periods={name: str(getattr(split, name)) for name in ("training", "validation", "test")},
+        mlflow_run_id=run_id,
+        metrics={"validation": validation_figures},
+    )
+
+
+def _check_windows(histories: Histories, among: Mask, receptive_field: int, seed: int) -> Windows:
+    """Windows to compare copies of the network on: frauds for a quarter, the rest at random."""
+    rng = np.random.default_rng(seed)
+    fraud = np.flatnonzero(among & (histories.is_fraud == 1))
+    other = np.flatnonzero(among & (histories.is_fraud != 1))
+    frauds = rng.permutation(fraud)[: CHECK_WINDOWS // 4]
+    rest = rng.permutation(other)[: CHECK_WINDOWS - len(frauds)]
+    windows = windows_of(histories, np.sort(np.concatenate([frauds, rest])), receptive_field)
+    return windows.gather(np.arange(len(windows)))

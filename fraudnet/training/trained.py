@@ -1,0 +1,109 @@
+"""A trained network on disk: weights, what they were made by, and windows to check copies with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from fraudnet.configuration import Section, parse_json
+from fraudnet.errors import InputError
+from fraudnet.network.network import Network, build_network
+from fraudnet.training.experiment import Experiment
+
+WEIGHTS = "network.weights.h5"
+FACTS = "trained.json"
+WINDOWS = "windows.npz"
+
+Windows = dict[str, npt.NDArray[np.generic]]
+
+
+class Threshold(Section):
+    """From which probability on a transaction is flagged, and how that was chosen."""
+
+    probability: float
+    chosen_by: str
+    alerts_per_day: float
+    period: str
+
+
+class Facts(Section):
+    """What is to be known of a trained network besides its weights; no account is named."""
+
+    experiment: Experiment = Field(description="resolved, vocabularies filled in")
+    receptive_field: int
+    threshold: Threshold
+    calibration: dict[str, float | str]
+    ood_quantiles: dict[str, float] = Field(description="of genuine validation rows")
+    training_data: dict[str, str | int]
+    periods: dict[str, str]
+    mlflow_run_id: str
+    metrics: dict[str, dict[str, float]] = Field(description="period to figures")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        network: with fitted weights, calibration and distance.
+        facts: how it came about.
+        windows: raw windows by input name, [W, R] each, of validation rows.
+    """
+
+    network: Network
+    facts: Facts
+    windows: Windows
+
+
+def save_trained(trained: Trained, directory: Path) -> None:
+    """Write a trained network to a directory, made if it is not there; the facts come last.
+
+    Raises:
+        InputError: the directory cannot be written to.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / FACTS).unlink(missing_ok=True)
+        trained.network.scores.save_weights(directory / WEIGHTS)
+        np.savez_compressed(directory / WINDOWS, **trained.windows)
+        text = trained.facts.model_dump_json(indent=2)
+        (directory / FACTS).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{directory}: cannot be written: {error.strerror or error}") from error
+
+
+def load_trained(directory: Path) -> Trained:
+    """Read what `save_trained` wrote.
+
+    Raises:
+        InputError: the directory holds no whole trained network, or one of another version.
+    """
+    facts = load_facts(directory)
+    network = build_network(facts.experiment.network, facts.experiment.features)
+    try:
+        network.scores.load_weights(directory / WEIGHTS)
+        with np.load(directory / WINDOWS) as stored:
+            windows: Windows = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{directory}: damaged ({reason}); train again") from error
+    return Trained(network, facts, windows)
+
+
+def load_facts(directory: Path) -> Facts:
+    """The facts alone, without building the network.
+
+    Raises:
+        InputError: as `load_trained`.
+    """
+    path = directory / FACTS
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"{directory}: no trained network there ({FACTS}: {error.strerror}); "
+            "give the directory that `fraudnet train --output` wrote"
+        ) from error
+    return parse_json(Facts, text, str(path))
