@@ -78,7 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     # Before TensorFlow and MLflow are imported: their chatter hides what we have to say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no faster here, and it says so each time
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     parsed = build_parser().parse_args(arguments)
     command = COMMANDS[parsed.command]
     try:

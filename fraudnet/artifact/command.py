@@ -43,7 +43,7 @@ def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of 
     """Export a `Trained` network and log the file to its run; returns the `Exported`."""
     from fraudnet.artifact.costs import costs_of
     from fraudnet.artifact.export import export
-    from fraudnet.artifact.log import log_artifact
+    from fraudnet.artifact.mlflow_model import log_artifact
     from fraudnet.training.tracking import tracked_run
 
     battery = trained.facts.experiment.battery

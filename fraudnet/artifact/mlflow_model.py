@@ -1,52 +1,76 @@
 """The artifact as an MLflow model: `mlflow.pyfunc.load_model` scores windows from the .tflite.
 
-MLflow runs this file as it is ("models from code"), so nothing is pickled.
+MLflow imports this module to load the file, so nothing is pickled.
 """
 
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
+import mlflow
 import numpy as np
 import numpy.typing as npt
-from mlflow.models import ModelSignature, set_model
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
 from mlflow.types import Schema, TensorSpec
 
-from fraudnet.device.artifact import open_artifact
+import fraudnet
+from fraudnet.artifact.export import Exported
+from fraudnet.device.artifact import Artifact, open_artifact, read_documents
 from fraudnet.device.contract import Contract
 
-KEY = "artifact"
+Windows = dict[str, npt.NDArray[np.generic]]
 
 
-class ArtifactModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow's is untyped
+class WindowScorer:
     """Raw windows in, [N, T] by input name; `fraud_probability` and `ood_distance` out, [N] each."""
 
-    def load_context(self, context: Any) -> None:  # noqa: ANN401  (MLflow's own)
-        """Open the artifact with the reader of the device: contract, digest and vectors checked."""
-        self._artifact = open_artifact(Path(context.artifacts[KEY]))
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
 
-    def predict(
-        self,
-        context: Any,  # noqa: ANN401, ARG002  (MLflow's own)
-        model_input: dict[str, npt.NDArray[np.generic]],
-        params: dict[str, Any] | None = None,  # noqa: ARG002
-    ) -> dict[str, npt.NDArray[np.float32]]:
+    def predict(self, windows: Windows) -> dict[str, npt.NDArray[np.float32]]:
         """Score every window."""
-        inputs, network = self._artifact.contract.inputs, self._artifact.network
-        columns = {i.name: np.asarray(model_input[i.name], i.dtype) for i in inputs}
+        contract, network = self._artifact.contract, self._artifact.network
+        columns = {i.name: np.asarray(windows[i.name], i.dtype) for i in contract.inputs}
         answers = [
             network.run({name: values[row : row + 1] for name, values in columns.items()})
-            for row in range(len(next(iter(columns.values()))))
+            for row in range(len(columns["valid"]))
         ]
-        names = self._artifact.contract.outputs
-        return {name: np.array([a[name] for a in answers], np.float32) for name in names}
+        return {name: np.array([a[name] for a in answers], np.float32) for name in contract.outputs}
 
 
-def signature_of(contract: Contract) -> ModelSignature:
+def _load_pyfunc(path: str) -> WindowScorer:
+    """MLflow calls it; opens the artifact with the device's reader: digest and vectors checked."""
+    return WindowScorer(open_artifact(Path(path)))
+
+
+def log_artifact(exported: Exported) -> ModelInfo:
+    """Log the file, its parity with Keras and its size, and a model that scores from it.
+
+    Args:
+        exported: what `export` returned; a run is active.
+    """
+    mlflow.log_artifact(str(exported.path), "artifact")
+    mlflow.log_metrics({f"parity_{n}": v for n, v in exported.parity.figures().items()})
+    mlflow.log_metric("artifact_bytes", exported.bytes)
+    contract = open_artifact(exported.path).contract
+    return mlflow.pyfunc.log_model(
+        name="model",
+        loader_module=__name__,
+        data_path=str(exported.path.resolve()),
+        signature=_signature(contract),
+        input_example=_example(exported.path, contract),
+        pip_requirements=[f"fraudnet[train]=={fraudnet.__version__}"],
+    )
+
+
+def _signature(contract: Contract) -> ModelSignature:
     """Named tensors: the contract's inputs for any number of windows, and its outputs."""
-    inputs = [TensorSpec(np.dtype(i.dtype), (-1, contract.window_length), i.name) for i in contract.inputs]
+    length = contract.window_length
+    inputs = [TensorSpec(np.dtype(i.dtype), (-1, length), i.name) for i in contract.inputs]
     outputs = [TensorSpec(np.dtype(np.float32), (-1,), name) for name in contract.outputs]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 
-set_model(ArtifactModel())
+def _example(path: Path, contract: Contract) -> Windows:
+    vector: dict[str, Any] = read_documents(path)["vectors.json"][0]["inputs"]
+    return {i.name: np.array([vector[i.name]], i.dtype) for i in contract.inputs}

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from fraudnet.network.layers import newest, windowed_sum
@@ -17,9 +18,13 @@ LAGS = (1, 4, 16)
 SMALLEST_DEVIATION = 0.1
 """Added to a variance, so that an account of equal amounts does not make the next one infinite."""
 
+MOST_DEVIATIONS = 8.0
+"""What is further out counts as this far: a variance is a difference of squares, and large ones
+would cancel differently in each runtime."""
+
 
 @keras.saving.register_keras_serializable("fraudnet")
-class TransactionFeatures(keras.layers.Layer):
+class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Features of each transaction, the account's own normal among them.
 
     Amounts and gaps are logarithms, standardised by the training rows. The account's normal is the
@@ -72,6 +77,7 @@ class TransactionFeatures(keras.layers.Layer):
         valid = inputs["valid"][..., None]
         gap, *pace = [_log_gap(inputs, lag) for lag in LAGS]
         amount = (signed_log(inputs["amount"])[..., None] - self.mean[0]) / self.deviation[0]
+        amount = ops.clip(amount, -MOST_DEVIATIONS, MOST_DEVIATIONS)
         gap = self._standardised_gap(gap)
         habit = ops.concatenate([newest(amount, 1), gap, *_clock(inputs, 1)], axis=-1)
         normal, known = self._normal(habit, newest(valid, 1))
@@ -104,7 +110,8 @@ class TransactionFeatures(keras.layers.Layer):
         variance = ops.maximum(normal[..., channels:] - ops.square(mean), 0.0)
         deviation = ops.sqrt(variance + SMALLEST_DEVIATION)
         some = ops.minimum(known, 1.0)
-        departure = ops.clip((now[..., :2] - mean) / deviation, -8.0, 8.0) * some
+        departure = (now[..., :2] - mean) / deviation
+        departure = ops.clip(departure, -MOST_DEVIATIONS, MOST_DEVIATIONS) * some
         same_hour = ops.sum(now[..., 2:4] * normal[..., 2:4], axis=-1, keepdims=True)
         return [normal[..., :channels], ops.log(deviation), departure, same_hour]
 
@@ -119,7 +126,7 @@ class TransactionFeatures(keras.layers.Layer):
             found += _reputation(self.specification, inputs, dropped)
         return found
 
-    def fit(self, columns: dict[str, np.ndarray], log_gaps: np.ndarray) -> None:
+    def fit(self, columns: dict[str, npt.NDArray[Any]], log_gaps: npt.NDArray[np.float64]) -> None:
         """Set the standardisation from training rows.
 
         Args:
@@ -137,9 +144,11 @@ def signed_log(x: Any) -> Any:
     return ops.sign(x) * ops.log(1.0 + ops.abs(x))
 
 
-def signed_log_numpy(x: np.ndarray) -> np.ndarray:
+def signed_log_numpy(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """`signed_log`, to fit its standardisation outside the graph."""
-    return np.sign(x) * np.log1p(np.abs(x.astype(np.float64)))
+    wide = x.astype(np.float64)
+    logs: npt.NDArray[np.float64] = np.sign(wide) * np.log1p(np.abs(wide))
+    return logs
 
 
 def _log_gap(inputs: dict[str, Any], lag: int) -> tuple[Any, Any]:

@@ -34,7 +34,7 @@ def windowed_sum(x: Any, window: int) -> Any:
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class Conv1x1(keras.layers.Dense):
+class Conv1x1(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
     """1x1 convolution: mixes the channels of each position, alike at all of them.
 
     The sum over a kernel of one position is a matrix product, and is computed as one: on a CPU
@@ -45,7 +45,7 @@ class Conv1x1(keras.layers.Dense):
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class CausalDepthwise(keras.layers.Layer):
+class CausalDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Depthwise filter over time: each channel's weighted sum of a few earlier positions.
 
     y[t, c] = sum over i of w[i, c] x[t - (k - 1 - i) d, c] (Howard et al. 2017, "MobileNets",
@@ -83,7 +83,7 @@ class CausalDepthwise(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class CausalSqueezeExcitation(keras.layers.Layer):
+class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Squeeze-and-excitation whose squeeze sees the recent past only.
 
     Channels are scaled by sigmoid(W2 relu(W1 s)), W1 and W2 being 1x1 layers, and s the mean over
@@ -122,7 +122,7 @@ class CausalSqueezeExcitation(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class MahalanobisDistance(keras.layers.Layer):
+class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Distance of activations from those of genuine training transactions.
 
     d(h) = |L (h - m)|, where L'L is the inverse of the covariance with shrinkage (Lee et al. 2018,
@@ -151,7 +151,7 @@ class MahalanobisDistance(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class PlattCalibration(keras.layers.Layer):
+class PlattCalibration(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Probability from a logit: sigmoid(slope z + intercept) (Platt 1999).
 
     Input shape: [B, L, 1]. Output shape: [B, L, 1].

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 from keras import ops
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from fraudnet.configuration import Section
 from fraudnet.network.features import TransactionFeatures
@@ -51,6 +51,14 @@ class NetworkConfig(Section):
             raise ValueError("must be a power of two")
         return value
 
+    @field_validator("squeeze_reduction")
+    @classmethod
+    def _leaves_a_channel(cls, value: int, info: ValidationInfo) -> int:
+        expanded = info.data.get("width", value) * info.data.get("expansion", 1)
+        if value > expanded:
+            raise ValueError(f"must be at most width x expansion ({expanded})")
+        return value
+
     @field_validator("dilations")
     @classmethod
     def _at_least_one(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -82,17 +90,20 @@ class Network:
     @property
     def features(self) -> TransactionFeatures:
         """The layer of the features, whose standardisation is fitted."""
-        return self.scores.get_layer("features")
+        layer: TransactionFeatures = self.scores.get_layer("features")
+        return layer
 
     @property
     def calibration(self) -> PlattCalibration:
         """The layer of the calibration."""
-        return self.scores.get_layer("calibration")
+        layer: PlattCalibration = self.scores.get_layer("calibration")
+        return layer
 
     @property
     def distance(self) -> MahalanobisDistance:
         """The layer of the distance."""
-        return self.scores.get_layer("distance")
+        layer: MahalanobisDistance = self.scores.get_layer("distance")
+        return layer
 
 
 def build_network(config: NetworkConfig, specification: FeatureSpecification) -> Network:
@@ -102,20 +113,24 @@ def build_network(config: NetworkConfig, specification: FeatureSpecification) ->
     stands between depthwise filter and projection as in Howard et al. 2019, "MobileNetV3",
     section 5.3.
     """
+    # The layer of an input is not named as its column is, which may be named as any other layer.
     inputs = {
-        i.name: keras.Input((None,), dtype=i.dtype, name=i.name) for i in specification.inputs
+        i.name: keras.Input(
+            tensor=keras.KerasTensor((None, None), i.dtype, name=i.name), name=f"input{number}"
+        )
+        for number, i in enumerate(specification.inputs)
     }
     features = TransactionFeatures(
         specification, config.normal_window, config.embedding, name="features"
     )
     x, valid = features(inputs)
     receptive_field = features.span
-    x = _pointwise(x, valid, config.width, name="stem", activation="relu")
+    x = _pointwise(x, valid, config.width, name="stem", rectified=True)
     for number, dilation in enumerate(config.dilations):
         x, valid, span = _inverted_residual(x, valid, config, dilation, f"block{number}")
         receptive_field += span - 1
     fingerprint = x
-    x = _pointwise(x, valid, config.head, name="head", activation="relu")
+    x = _pointwise(x, valid, config.head, name="head", rectified=True)
     x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
     logit = Conv1x1(1, name="logit")(x)
     outputs = {
@@ -143,24 +158,28 @@ def _inverted_residual(
     span = depthwise.span + config.squeeze_window - 1
 
     shortcut = x
-    x = _pointwise(x, valid, expanded, name=f"{name}_expand", activation="relu")
+    x = _pointwise(x, valid, expanded, name=f"{name}_expand", rectified=True)
     x = depthwise(x * valid)
     valid = newest(valid, depthwise.span - 1)
     x = _normalise(x, valid, f"{name}_depthwise")
     x = ops.relu(x)
     x = squeeze(x, valid)
     valid = newest(valid, config.squeeze_window - 1)
-    x = _pointwise(x, valid, config.width, name=f"{name}_project", activation=None)
+    x = _pointwise(x, valid, config.width, name=f"{name}_project", rectified=False)
     return newest(shortcut, span - 1) + x, valid, span
 
 
-def _pointwise(x: Any, valid: Any, filters: int, *, name: str, activation: str | None) -> Any:
+def _pointwise(x: Any, valid: Any, filters: int, *, name: str, rectified: bool) -> Any:
     x = Conv1x1(filters, use_bias=False, name=name)(x)
     x = _normalise(x, valid, name)
-    return keras.layers.Activation(activation)(x) if activation else x
+    return ops.relu(x) if rectified else x
 
 
 def _normalise(x: Any, valid: Any, name: str) -> Any:
-    """Batch normalisation over the valid positions."""
+    """Batch normalisation over the valid positions.
+
+    Keras hangs the mask on what the layer returns, and would scale a loss by it. An operation,
+    unlike a Keras layer, does not pass it on, and one must follow.
+    """
     layer = keras.layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")
     return layer(x, mask=valid[..., 0] > 0)

@@ -20,6 +20,7 @@ _ROUNDED = r"^[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+|\.0+)$"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(nan|inf(inity)?))$"
 _ISO = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ][\d:.]+(Z|[+-][\d:]+)?)?$"
 _OFFSET = r"[T ]\d\d[\d:.]*(Z|[+-]\d\d(:?\d\d)?)$"
+LARGEST_NUMBER = float(np.finfo(np.float32).max)  # the network reads float32
 _UNIT_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9, "d": 8.64e10}
 
 
@@ -188,6 +189,7 @@ class _Sheet:
         if not needed:
             numbers = _null_where(pc.is_nan(numbers), numbers)
         self.fail(name, "not_finite", pc.invert(pc.is_finite(numbers)))
+        self.fail(name, "too_large", pc.greater(pc.abs(numbers), LARGEST_NUMBER))
         return numbers
 
     def amount(self) -> pa.ChunkedArray:

@@ -31,6 +31,7 @@ SENTENCES = {
     "in_the_future": "lies more than one day in the future",
     "not_a_number": "is not a number",
     "not_finite": "is not finite",
+    "too_large": "is larger than the network can read, 3.4e38",
     "negative": "is negative, which the recipe does not allow",
     "unknown_label": "is neither a fraud nor a genuine value of the recipe",
     "before_timestamp": "lies before the transaction",

@@ -61,7 +61,7 @@ class Chunks:
         return padded / max(1, len(self) * (self.context + self.length))
 
     def batches(self, size: int, seed: int | None = None) -> Iterator[Ints]:
-        """Indices of chunks, `size` at a time (the last may be fewer), shuffled if a seed is given."""
+        """Indices of chunks, `size` at a time (the last may be fewer), shuffled if seeded."""
         order = np.arange(len(self))
         if seed is not None:
             np.random.default_rng(seed).shuffle(order)

@@ -26,7 +26,7 @@ class Histories:
         known_us: [N] when the row's label is known.
         is_fraud: [N] 1, 0, or -1 for unlabelled.
         amount: [N] float64.
-        counterparty: [N] codes.
+        counterparty: [N] codes, -1 where there is none.
         columns: the network's raw inputs by name, [N] each, all but `valid`.
         specification: what the columns were made by, vocabularies filled in.
     """
@@ -133,19 +133,23 @@ def _raw_columns(
 
 
 def _codes(column: pa.ChunkedArray) -> Ints:
+    """Codes from 0, -1 for null."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes: Ints = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes
 
 
 def _microseconds(column: pa.ChunkedArray) -> Ints:
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("us", tz=column.type.tz))
-    return column.cast(pa.int64()).to_numpy()
+    microseconds: Ints = column.cast(pa.int64()).to_numpy()
+    return microseconds
 
 
 def _labels(table: pa.Table) -> npt.NDArray[np.int8]:
     if "is_fraud" not in table.column_names:
         return np.full(table.num_rows, -1, np.int8)
-    return pc.fill_null(table["is_fraud"].cast(pa.int8()), -1).to_numpy()
+    labels: npt.NDArray[np.int8] = pc.fill_null(table["is_fraud"].cast(pa.int8()), -1).to_numpy()
+    return labels

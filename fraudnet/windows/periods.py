@@ -16,12 +16,20 @@ class SplitConfig(Section):
     """How the span of a data set is divided, newest last."""
 
     label_delay_days: float = Field(
-        default=7.0, ge=0, description="days until a label is known; nothing is learnt from them"
+        default=7.0,
+        ge=0,
+        le=3650,
+        description="days until a label is known; nothing is learnt from them",
+    )
+    training_days: float | None = Field(
+        default=None, ge=1, le=3650, description="days to learn from at most, the last; none: all"
     )
     validation_days: float = Field(
-        default=7.0, gt=0, description="days for calibration and threshold"
+        default=7.0, gt=0, le=3650, description="days for calibration and threshold"
     )
-    test_days: float = Field(default=7.0, gt=0, description="days for the final figures, the last")
+    test_days: float = Field(
+        default=7.0, gt=0, le=3650, description="days for the final figures, the last"
+    )
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
+def _midnight_before(timestamp_us: int) -> datetime:
+    moment = datetime.fromtimestamp(timestamp_us // 1_000_000, UTC)
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def split_by_time(timestamp_us: npt.NDArray[np.int64], config: SplitConfig) -> Split:
     """Divide a span: training, delay, validation, delay, test; whole days counted from its end.
 
@@ -67,24 +80,30 @@ def split_by_time(timestamp_us: npt.NDArray[np.int64], config: SplitConfig) -> S
     Raises:
         InputError: the span is too short to leave a day for training.
     """
-    first = datetime.fromtimestamp(int(timestamp_us.min()) // 1_000_000, UTC)
-    last = datetime.fromtimestamp(int(timestamp_us.max()) // 1_000_000, UTC)
-    midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    begin, end = first.replace(**midnight), last.replace(**midnight) + timedelta(days=1)
+    first = begin = _midnight_before(int(timestamp_us.min()))
+    end = _midnight_before(int(timestamp_us.max())) + timedelta(days=1)
     delay = timedelta(days=config.label_delay_days)
     test = Period(end - timedelta(days=config.test_days), end)
     validation_end = test.begin - delay
     validation = Period(validation_end - timedelta(days=config.validation_days), validation_end)
-    training = Period(begin, validation.begin - delay)
+    training_end = validation.begin - delay
+    if config.training_days is not None:
+        begin = max(begin, training_end - timedelta(days=config.training_days))
+    training = Period(begin, training_end)
     if training.days < 1:
         needed = 1 + 2 * config.label_delay_days + config.validation_days + config.test_days
         raise InputError(
-            f"the data span {(end - begin).days} days, the split needs {needed:g}: shorten "
+            f"the data span {(end - first).days} days, the split needs {needed:g}: shorten "
             "split.label_delay_days, split.validation_days or split.test_days, or bring more data"
         )
     return Split(training, validation, test)
 
 
-def labelled_rows(histories: Histories, period: Period) -> npt.NDArray[np.bool_]:
-    """[N] the rows of a period that carry a label."""
-    return period.contains(histories.timestamp_us) & (histories.is_fraud >= 0)
+def labelled_rows(
+    histories: Histories, period: Period, known_by: datetime | None = None
+) -> npt.NDArray[np.bool_]:
+    """[N] the rows of a period that carry a label, known by a moment where one is given."""
+    rows = period.contains(histories.timestamp_us) & (histories.is_fraud >= 0)
+    if known_by is not None:
+        rows &= histories.known_us <= microseconds(known_by)
+    return rows

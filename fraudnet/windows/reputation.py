@@ -6,6 +6,8 @@ import numpy.typing as npt
 from fraudnet.windows.specification import Reputation
 
 DAY_US = 86_400_000_000
+MOST_COUNT = 65_535  # of a snapshot's 16 bits
+UNKNOWN_COUNT = -1  # of a row without counterparty, as on the device
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -22,7 +24,7 @@ def known_times_us(timestamp_us: Ints, label_time_us: Ints | None, delay_days: f
     Returns:
         [N] microseconds since 1970.
     """
-    delayed = timestamp_us + np.int64(delay_days * DAY_US)
+    delayed = timestamp_us + round(delay_days * DAY_US)
     return delayed if label_time_us is None else np.where(label_time_us < 0, delayed, label_time_us)
 
 
@@ -37,7 +39,7 @@ class EventCounts:
         """Index events.
 
         Args:
-            key: [M] non-negative codes.
+            key: [M] codes, -1 for none.
             time_us: [M] microseconds.
         """
         self._times = np.unique(time_us)
@@ -61,24 +63,34 @@ def reputation_counts(
     known_us: Ints,
     is_fraud: npt.NDArray[np.int8],
 ) -> Floats:
-    """Counts as known at each row's own time.
+    """Counts as known at each row's own time, or at the midnight (UTC) before it.
 
-    A row counts from the moment its label is known (`known_us`), whether or not it has one, and
+    Which of the two is the specification's `refresh`. A row counts from the moment its label is known (`known_us`), whether or not it has one, and
     as a fraud if its label says so; a window of w days at time t holds what became known in
-    (t - w, t]. With a constant delay d that is what happened in (t - d - w, t - d], the
-    Fraud Detection Handbook's terminal risk (chapter 3, "Feature transformation").
+    (t - w, t], less the row itself: its label is what is asked for. With a constant delay d > 0
+    that is what happened in (t - d - w, t - d], the Fraud Detection Handbook's terminal risk
+    (chapter 3, "Feature transformation").
 
     Args:
-        specification: windows in days.
-        key: [N] counterparty codes.
+        specification: windows in days, and how current the counts are.
+        key: [N] counterparty codes, -1 where there is none.
         timestamp_us: [N] microseconds since 1970.
         known_us: [N] when the label is known.
         is_fraud: [N] 1, 0 or -1 (unlabelled).
 
     Returns:
-        [N, 2 x windows] counts, in the order of `specification.columns`.
+        [N, 2 x windows] counts, in the order of `specification.columns`; -1 where there is no key.
     """
-    return counts_as_of(specification, key, timestamp_us, (key, known_us, is_fraud))
+    as_of_us = timestamp_us
+    if specification.refresh == "day":
+        as_of_us = timestamp_us - timestamp_us % DAY_US
+    counts = counts_as_of(specification, key, as_of_us, (key, known_us, is_fraud))
+    since_known = (as_of_us - known_us)[:, None]
+    itself = (since_known >= 0) & (since_known < np.array(specification.windows_days) * DAY_US)
+    counts[:, 0::2] -= itself
+    counts[:, 1::2] -= itself & (is_fraud == 1)[:, None]
+    counts[key < 0] = UNKNOWN_COUNT
+    return counts
 
 
 def counts_as_of(
@@ -87,7 +99,10 @@ def counts_as_of(
     as_of_us: Ints,
     events: tuple[Ints, Ints, npt.NDArray[np.int8]],
 ) -> Floats:
-    """[N, 2 x windows] counts of `events` (key, time known, label) as of (`key`, `as_of_us`)."""
+    """[N, 2 x windows] counts of `events` (key, time known, label) as of (`key`, `as_of_us`).
+
+    A count stops at the most that a snapshot holds, so that device and training read the same.
+    """
     event_key, known_us, is_fraud = events
     fraud = is_fraud == 1
     result = np.empty((len(key), len(specification.columns)), np.float32)
@@ -96,5 +111,5 @@ def counts_as_of(
         now = counts.up_to(key, as_of_us)
         for i, days in enumerate(specification.windows_days):
             before = counts.up_to(key, as_of_us - days * DAY_US)
-            result[:, 2 * i + offset] = now - before
+            result[:, 2 * i + offset] = np.minimum(now - before, MOST_COUNT)
     return result

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import zlib
 from hashlib import blake2b
 from pathlib import Path
@@ -35,7 +34,12 @@ def write_snapshot(
         identifiers: K counterparties.
         counts: [K, 2 x windows], in the order of `specification.columns`.
         as_of_us: the moment that the counts are of, microseconds since 1970.
+
+    Raises:
+        ValueError: the counts do not fit the identifiers and windows.
     """
+    if counts.shape != (len(identifiers), len(specification.columns)):
+        raise ValueError(f"counts have shape {counts.shape}, of {len(identifiers)} identifiers")
     hashes = np.array([hash_key(i) for i in identifiers], "<u8")
     order = np.argsort(hashes)
     quantised = np.clip(counts, 0, np.iinfo(np.uint16).max).astype("<u2")
@@ -50,8 +54,12 @@ def write_snapshot(
     encoded = json.dumps(header, sort_keys=True).encode()
     front = MAGIC + len(encoded).to_bytes(4, "little") + encoded
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(front + bytes(-len(front) % 8) + body)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).replace(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as file:
+            file.write(front + bytes(-len(front) % 8) + body)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,10 +1,15 @@
-"""What the network reads of a transaction: the single source of every input's name, type and order."""
+"""What the network reads of a transaction: the one source of each input's name, type and order."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from fraudnet.configuration import Section
+
+NEVER_FEATURES = frozenset(
+    {"transaction_id", "timestamp", "account_id", "counterparty_id", "is_fraud", "label_time"}
+)
+"""Labels give the answer away; the others are names, or are read already."""
 
 Days = Annotated[int, Field(ge=1, le=3650)]
 
@@ -18,6 +23,13 @@ class CategoricalColumn(Section):
     )
     max_size: int = Field(default=64, ge=1, description="most values it may hold, frequent first")
 
+    @field_validator("vocabulary")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("values must differ")
+        return value
+
 
 class Reputation(Section):
     """Counts of a counterparty's transactions and known frauds, as known at the time."""
@@ -28,11 +40,15 @@ class Reputation(Section):
     windows_days: tuple[Days, ...] = Field(
         default=(1, 7, 30), description="lengths of the windows that are counted, in days"
     )
-    label_delay_days: float = Field(
-        default=7.0, ge=0, description="days until a transaction's label is known"
+    refresh: Literal["day", "transaction"] = Field(
+        default="day",
+        description="counts as of midnight UTC, as a daily snapshot has them, or of the moment",
     )
     max_age_days: float = Field(
-        default=2.0, gt=0, description="age from which a device's snapshot is not used, in days"
+        default=2.0,
+        gt=0,
+        le=3650,
+        description="age from which a device's snapshot is not used, in days",
     )
 
     @field_validator("windows_days")
@@ -60,6 +76,18 @@ class FeatureSpecification(Section):
     reputation: Reputation | None = Field(
         default_factory=Reputation, description="counterparty counts; null = none"
     )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for name in (*(c.column for c in self.categorical), *self.numeric):
+            if name in NEVER_FEATURES:
+                raise ValueError(f"{name!r} cannot be a feature; leave it out")
+        names = [i.name for i in self.inputs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"input {twice[0]!r} is declared twice; rename or leave out one column"
+            )
+        return self
 
     @property
     def inputs(self) -> tuple["Input", ...]:

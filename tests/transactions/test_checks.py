@@ -70,6 +70,7 @@ def declared(**keys: object) -> Recipe:
         ("amount", "nan", "not_finite"),
         ("amount", "-Infinity", "not_finite"),
         ("amount", "1e999", "not_finite"),
+        ("amount", "-3.5e38", "too_large"),
         ("is_fraud", "maybe", "unknown_label"),
         ("is_fraud", "2", "unknown_label"),
     ],

@@ -1,0 +1,110 @@
+import json
+import struct
+import tempfile
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fraudnet.device.contract import ReputationTerms
+from fraudnet.device.reputation import Snapshot
+from fraudnet.windows.snapshot import write_snapshot
+from fraudnet.windows.specification import Reputation
+from tests.windows.tables import DAY_US
+
+SPECIFICATION = Reputation(windows_days=(1, 30))
+COLUMNS = ("count_1d", "fraud_1d", "count_30d", "fraud_30d")
+TERMS = ReputationTerms(COLUMNS, 2.0)
+AS_OF_US = 1_728_000_000_000_000
+NAMES = st.text(st.characters(exclude_categories=["Cs"]))
+COUNTED = st.dictionaries(
+    NAMES, st.tuples(*[st.integers(0, 2**17) | st.integers(65_533, 65_537)] * 4), max_size=30
+)
+Counted = dict[str, tuple[int, int, int, int]]
+
+
+def write(path: Path, counted: Counted, as_of_us: int = AS_OF_US) -> Path:
+    counts = np.array(list(counted.values()), np.float32).reshape(-1, 4)
+    write_snapshot(path, SPECIFICATION, list(counted), counts, as_of_us)
+    return path
+
+
+def in_a_folder(counted: Counted) -> tuple[Snapshot, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / "snapshot", counted)
+        return Snapshot(path, TERMS), path.read_bytes()
+
+
+@settings(deadline=None)
+@given(COUNTED, NAMES, st.integers(-2 * DAY_US, 4 * DAY_US))
+def test_a_device_reads_the_counts_that_were_written(
+    counted: Counted, never_seen: str, age_us: int
+) -> None:
+    snapshot, _ = in_a_folder(counted)
+    for name in (never_seen, *counted):
+        held = [min(count, 65_535) for count in counted.get(name, (0, 0, 0, 0))]
+        fresh = 0 <= age_us <= 2 * DAY_US
+        expected = dict(zip(COLUMNS, held, strict=True)) if fresh else {}
+        assert snapshot.counts(name, AS_OF_US + age_us) == expected
+    assert snapshot.counts(None, AS_OF_US) == {}
+
+
+@settings(deadline=None, max_examples=40)
+@given(COUNTED, st.randoms(use_true_random=False))
+def test_the_same_counts_give_the_same_bytes_in_whatever_order(
+    counted: Counted, random: Random
+) -> None:
+    names = list(counted)
+    random.shuffle(names)
+    shuffled = {name: counted[name] for name in names}
+    assert in_a_folder(counted)[1] == in_a_folder(counted)[1] == in_a_folder(shuffled)[1]
+
+
+@pytest.mark.parametrize("windows", [(1,), (1, 7, 30), (2, 3, 5, 7, 11, 13)])
+def test_the_header_says_what_the_file_holds(tmp_path: Path, windows: tuple[int, ...]) -> None:
+    specification = Reputation(windows_days=windows)
+    counts = np.zeros((3, 2 * len(windows)), np.float32)
+    write_snapshot(tmp_path / "snapshot", specification, ["a", "b", "c"], counts, 17)
+    content = (tmp_path / "snapshot").read_bytes()
+    (size,) = struct.unpack("<I", content[8:12])
+    header = json.loads(content[12 : 12 + size])
+    assert content[:8] == b"FNREP001"
+    assert (header["key"], header["as_of_us"], header["rows"]) == ("counterparty_id", 17, 3)
+    assert header["columns"] == [f"{what}_{w}d" for w in windows for what in ("count", "fraud")]
+    assert len(content) == -(-(12 + size) // 8) * 8 + 3 * (8 + 4 * len(windows))
+
+
+def test_one_that_is_written_again_replaces_the_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "new" / "folder" / "snapshot", {"m": (1, 0, 2, 0)})
+    mapped = Snapshot(path, TERMS)
+    write(path, {"m": (3, 1, 4, 1), "n": (1, 1, 1, 1)}, AS_OF_US + 1)
+    assert mapped.counts("m", AS_OF_US)["count_30d"] == 2
+    assert Snapshot(path, TERMS).counts("m", AS_OF_US + 1)["count_30d"] == 4
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_it_may_be_read_by_whoever_may_read_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    path = write(tmp_path / "snapshot", {})
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("broken", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_old_one_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    path = write(tmp_path / "snapshot", {"m": (1, 0, 2, 0)})
+    before = path.read_bytes()
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broken, fails)
+        with pytest.raises(OSError, match="No space left"):
+            write(path, {"m": (9, 9, 9, 9)})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
