@@ -4,12 +4,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUTPUT ?= build/demo
+DEVICES := build/devices
 # What is said at the end names the store that the runs are in.
 export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
-.PHONY: help demo test check test-slow benchmark lock clean
+.PHONY: help demo test check test-slow device-environments lock clean
 
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /: /'
@@ -27,7 +28,7 @@ demo: $(VENV)/.complete ## the whole way on simulated transactions, in under 8 m
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mlflow run mlflow --env-manager local -P output=$(OUTPUT)
 
 test: check ## what CI checks: format, lint, types, layers, and the default tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(VENV)/.complete
 	$(BIN)/ruff format --check .
@@ -35,13 +36,23 @@ check: $(VENV)/.complete
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test-slow: $(VENV)/.complete ## the slow tests, and those on the public data sets where they are
-	$(BIN)/python -m pytest -n 2 -m "slow or data"
+test-slow: $(VENV)/.complete device-environments ## the slow tests, and those on the public data sets where they are
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "slow or data"
+
+# The device part alone, as `pip install .` brings it, and with the other runtime.
+device-environments: $(VENV)/.complete
+	rm -rf $(DEVICES)
+	rm -rf build/lib build/bdist.*  # what an earlier build left would be packed again
+	$(BIN)/uv venv -q --python $(BIN)/python $(DEVICES)/default
+	$(BIN)/uv pip install -q --python $(DEVICES)/default -c requirements.lock .
+	$(BIN)/uv venv -q --python $(BIN)/python $(DEVICES)/ai_edge_litert
+	$(BIN)/uv pip install -q --python $(DEVICES)/ai_edge_litert -c requirements.lock ai-edge-litert numpy
+	$(BIN)/uv pip install -q --python $(DEVICES)/ai_edge_litert --no-deps .
 
 lock: $(VENV)/.complete ## write requirements.lock and mlflow/python_env.yaml anew from pyproject.toml
 	$(COMPILE) --all-extras -o requirements.lock
 	printf 'python: "3.11"\nbuild_dependencies: []\n# Made by `make lock` from requirements.lock.\ndependencies:\n' > mlflow/python_env.yaml
 	$(COMPILE) --extra train --extra review -c requirements.lock | sed 's/.*/  - "&"/' >> mlflow/python_env.yaml
 
-clean: ## remove what `make demo` made
+clean: ## remove what `make demo` and the tests made
 	rm -rf build

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from dataclasses import dataclass
 
@@ -81,7 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no faster here, and it says so each time
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    parsed = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    # `mlflow run` passes a parameter that was left empty as `--name=`, which means: not given.
+    parsed = build_parser().parse_args([a for a in given if not re.fullmatch(r"--[a-z-]+=", a)])
     command = COMMANDS[parsed.command]
     try:
         status: int = getattr(importlib.import_module(command.module), command.run)(parsed)
