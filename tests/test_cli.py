@@ -68,7 +68,7 @@ def write(text: str | bytes, name: str = "bad.csv") -> Callable[[Path], Path]:
     return make
 
 
-BAD = {
+BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing file": (lambda folder: folder / "no.csv", "there is no such file"),
     "empty file": (write(""), "is empty"),
     "header alone": (write(HEADER), "holds no rows"),

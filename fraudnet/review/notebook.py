@@ -14,6 +14,7 @@ from nbconvert import HTMLExporter
 from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
+import fraudnet
 from fraudnet.errors import CheckFailed, InputError
 from fraudnet.review.panel import PLOTLY_MIME
 
@@ -87,6 +88,9 @@ def _execute(content: nbformat.NotebookNode, notebook: Path, environment: dict[s
             store_widget_state=False,
         )
         variables = {**os.environ, "PLOTLY_RENDERER": "plotly_mimetype", **environment}
+        # The kernel imports this very package, installed or not.
+        places = [str(Path(fraudnet.__file__).parents[1]), variables.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, places))
         try:
             client.execute(cleanup_kc=True, env=variables)
         except CellExecutionError as error:

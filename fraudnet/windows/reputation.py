@@ -65,10 +65,11 @@ def reputation_counts(
 ) -> Floats:
     """Counts as known at each row's own time, or at the midnight (UTC) before it.
 
-    Which of the two is the specification's `refresh`. A row counts from the moment its label is known (`known_us`), whether or not it has one, and
-    as a fraud if its label says so; a window of w days at time t holds what became known in
-    (t - w, t], less the row itself: its label is what is asked for. With a constant delay d > 0
-    that is what happened in (t - d - w, t - d], the Fraud Detection Handbook's terminal risk
+    Which of the two is the specification's `refresh`. A row counts from the moment its label is
+    known (`known_us`), whether or not it has one, and as a fraud if its label says so; a window of
+    w days at time t holds what became known in (t - w, t], less the row itself: its label is what
+    is asked for. With a constant delay d > 0, and counts of the moment, that is what happened in
+    (t - d - w, t - d], the Fraud Detection Handbook's terminal risk
     (chapter 3, "Feature transformation").
 
     Args:

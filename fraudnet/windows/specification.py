@@ -1,5 +1,6 @@
 """What the network reads of a transaction: the one source of each input's name, type and order."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -82,6 +83,11 @@ class FeatureSpecification(Section):
         for name in (*(c.column for c in self.categorical), *self.numeric):
             if name in NEVER_FEATURES:
                 raise ValueError(f"{name!r} cannot be a feature; leave it out")
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+                raise ValueError(
+                    f"{name!r} cannot name an input; give the column a name of letters, digits "
+                    "and _ in the recipe"
+                )
         names = [i.name for i in self.inputs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(

@@ -23,9 +23,7 @@ NOTE = "customer <b>denies</b> it"
 
 
 def environment(store: Path) -> dict[str, str]:
-    return {
-        "FRAUDNET_STORE": str(store), "FRAUDNET_REVIEWER": "ana", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+    return {"FRAUDNET_STORE": str(store), "FRAUDNET_REVIEWER": "ana"}
 
 
 @pytest.fixture(scope="module")

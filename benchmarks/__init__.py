@@ -1,0 +1,1 @@
+"""Measurements of the project against named peers, each run as a command."""

@@ -1,0 +1,165 @@
+"""How well fraud is detected, by public protocols, beside peers measured in the same run."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import handbook
+from benchmarks.handbook_table import table
+from fraudnet.errors import InputError
+from fraudnet.transactions.reading import ReadOptions, read_transactions
+from fraudnet.transactions.recipe import load_recipe
+from fraudnet.transactions.report import fingerprint
+
+PROGRAM = "python -m benchmarks.detection"
+# Each under the name of the package that imports, whichever distribution brings it.
+PACKAGES = {
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "keras": ("keras",),
+    "scikit-learn": ("scikit-learn",),
+}
+
+_DESCRIPTION = """\
+Train and score on the four prequential folds of the Fraud Detection Handbook (chapters 5 and 7):
+ROC AUC, average precision and card precision@100 over test weeks that begin a week after the
+training period ends. The file must hold the folds' dates, 2018-07-25 (less what is trained on
+beyond 7 days) to 2018-09-04."""
+
+_EXAMPLE = """\
+example:
+  python -m benchmarks.detection handbook --data handbook.parquet --models random_forest"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        PROGRAM,
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    protocols = made.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
+    _add_handbook_arguments(
+        protocols.add_parser(
+            "handbook",
+            help="the Fraud Detection Handbook's folds and scores",
+            description=_DESCRIPTION,
+            epilog=f"exit status: 0 done, 2 wrong input\n\n{_EXAMPLE}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )
+    return made
+
+
+def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
+    plan = handbook.Plan()
+    made.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="transactions with labels"
+    )
+    made.add_argument(
+        "--recipe", default="handbook", help="recipe to read them with (default: %(default)s)"
+    )
+    made.add_argument(
+        "--models", nargs="+", choices=handbook.MODELS, default=plan.models,
+        help=f"models to measure (default: {' '.join(plan.models)})",
+    )  # fmt: skip
+    made.add_argument(
+        "--training-days", nargs="+", type=int, default=plan.training_days, metavar="DAYS",
+        help=f"lengths of the training period (default: {plan.training_days[0]})",
+    )  # fmt: skip
+    made.add_argument(
+        "--folds", nargs="+", type=int, choices=tuple(handbook.STARTS), default=plan.folds,
+        help="folds to measure, 1 is the latest (default: all four)",
+    )  # fmt: skip
+    made.add_argument(
+        "--seeds", type=int, default=plan.seeds, metavar="N",
+        help="repeat every fit with seeds 0 to N - 1 (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        words: the command line after the program; by default the process's own.
+
+    Returns:
+        The exit status: 0 done, 2 wrong input.
+    """
+    given = sys.argv[1:] if words is None else list(words)
+    arguments = parser().parse_args(given)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        _run_handbook(arguments, shlex.join(["python", "-m", "benchmarks.detection", *given]))
+    except InputError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
+    plan = handbook.Plan(
+        models=arguments.models,
+        training_days=arguments.training_days,
+        folds=arguments.folds,
+        seeds=arguments.seeds,
+    )
+    if arguments.json:
+        _refuse_unwritable(arguments.json)
+    transactions = read_transactions(
+        arguments.data, load_recipe(arguments.recipe), ReadOptions(require_labels=True)
+    )
+    rows = handbook.measure(transactions, plan)
+    Console().print(table(rows))
+    if arguments.json:
+        report = {
+            "protocol": "handbook",
+            "command": command,
+            "data_fingerprint": fingerprint(transactions.table),
+            "versions": versions(),
+            "rows": [asdict(row) for row in rows],
+        }
+        _write(arguments.json, json.dumps(report, indent=2) + "\n")
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that decide the scores; None if not installed."""
+    found: dict[str, str | None] = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name, distributions in PACKAGES.items():
+        found[name] = next(filter(None, map(_version, distributions)), None)
+    return found
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Refuse before hours are spent on what cannot be written."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the path of a file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
