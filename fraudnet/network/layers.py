@@ -48,9 +48,9 @@ class Conv1x1(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
 class CausalDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Depthwise filter over time: each channel's weighted sum of a few earlier positions.
 
-    y[t, c] = sum over i of w[i, c] x[t - (k - 1 - i) d, c] (Howard et al. 2017, "MobileNets",
-    section 3.1, in one dimension, causal and dilated as in van den Oord et al. 2016, "WaveNet",
-    section 2.1), as k shifted multiply-adds, which a compiler fuses into one pass.
+    y[t, c] = b[c] + sum over i of w[i, c] x[t - (k - 1 - i) d, c] (Howard et al. 2017,
+    "MobileNets", section 3.1, in one dimension, causal and dilated as in van den Oord et al. 2016,
+    "WaveNet", section 2.1), as k shifted multiply-adds, which a compiler fuses into one pass.
 
     Args:
         kernel_size: taps, k.
@@ -65,16 +65,17 @@ class CausalDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras has no
         self.span = (kernel_size - 1) * dilation + 1
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the [k, C] filter."""
+        """Create the [k, C] filter and the [C] bias."""
         self.kernel = self.add_weight(
             name="kernel",
             shape=(self.kernel_size, input_shape[-1]),
             initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
         )
+        self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
 
     def call(self, x: Any) -> Any:
         """See the class."""
-        total = 0.0
+        total = self.bias
         for tap in range(self.kernel_size):
             begin = tap * self.dilation
             stop = begin - (self.span - 1)

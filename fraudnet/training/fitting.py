@@ -1,8 +1,8 @@
 """Fit the network's weights: dense supervision over chunks of account histories."""
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -15,6 +15,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.network import Network
 from fraudnet.windows.chunks import Chunks, chunks_over
 from fraudnet.windows.histories import Histories
+from fraudnet.windows.reputation import UNKNOWN_COUNT
 
 
 class TrainingConfig(Section):
@@ -31,9 +32,34 @@ class TrainingConfig(Section):
         default=0.1, ge=0, lt=1, description="share of all steps in which the rate rises"
     )
     weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW, decoupled")
-    weight_averaging: float = Field(
-        default=0.99, ge=0, lt=1, description="momentum of the weights' running mean a step; 0: none"
+    unknown_reputation: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of chunks without reputation, for devices that have no snapshot",
     )
+    weight_averaging: float = Field(
+        default=0.99,
+        ge=0,
+        lt=1,
+        description="momentum of the weights' running mean a step; 0: none",
+    )
+
+
+class Progress(Protocol):
+    """What is told of a fit as it goes on."""
+
+    def begin(self, epochs: int, steps: int) -> None:
+        """The fit begins: so many epochs of so many steps."""
+
+    def step(self) -> None:
+        """A step is done."""
+
+    def epoch(self, number: int, loss: float) -> None:
+        """An epoch, from 0, is done; the mean loss of its steps."""
+
+    def end(self) -> None:
+        """The fit is over, or was given up."""
 
 
 def fit_network(
@@ -41,21 +67,20 @@ def fit_network(
     histories: Histories,
     wanted: npt.NDArray[np.bool_],
     config: TrainingConfig,
-    callbacks: list[keras.callbacks.Callback] | None = None,
+    progress: Progress | None = None,
 ) -> Chunks:
     """Fit standardisation and weights on the wanted rows; the rows before them are context.
 
     Cross-entropy at every wanted position of every chunk, AdamW (Loshchilov and Hutter 2019,
     "Decoupled Weight Decay Regularization", algorithm 2), the rate rising linearly and falling as
-    a cosine, the weights averaged over the last steps. One compiled step of static shapes serves
-    all batches.
+    a cosine, the weights averaged over the last steps.
 
     Args:
         network: changed in place.
         histories: N rows.
         wanted: [N] labelled rows of the training period.
         config: how.
-        callbacks: Keras callbacks for progress and tracking.
+        progress: who is told.
 
     Returns:
         The chunks that were trained on.
@@ -65,75 +90,102 @@ def fit_network(
     """
     if len(set(np.unique(histories.is_fraud[wanted])) & {0, 1}) < 2:
         raise InputError(
-            "the training period holds no fraud or no genuine transaction; a classifier needs both: "
-            "lengthen the period, or check the labels"
+            "the training period holds no fraud or no genuine transaction; a classifier needs "
+            "both: lengthen the period, or check the labels"
         )
     _standardise(network, histories, wanted)
     chunks = chunks_over(histories, wanted, network.receptive_field, config.chunk_length)
     steps = math.ceil(len(chunks) / config.batch_chunks)
+    optimizer = _optimizer(config, steps * config.epochs)
+    step = _compiled_step(network.logit, optimizer)
+    if progress:
+        progress.begin(config.epochs, steps)
+    try:
+        for epoch in range(config.epochs):
+            losses = []
+            for batch in _batches(chunks, wanted, config, epoch):
+                losses.append(step(*batch))
+                if progress:
+                    progress.step()
+            if progress:
+                progress.epoch(epoch, float(np.mean(losses)))
+    finally:
+        if progress:
+            progress.end()
+    optimizer.finalize_variable_values(network.logit.trainable_variables)
+    return chunks
+
+
+def _standardise(network: Network, histories: Histories, wanted: npt.NDArray[np.bool_]) -> None:
+    columns = {name: values[wanted] for name, values in histories.columns.items()}
+    second = histories.timestamp_us // 1_000_000
+    gap = np.diff(second, prepend=second[:1])
+    follows = np.diff(histories.account, prepend=-1) == 0
+    gaps = gap[wanted & follows]
+    network.features.fit(columns, np.log1p(gaps) if len(gaps) else np.zeros(1))
+
+
+def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
-        decay_steps=max(1, round(steps * config.epochs * (1 - config.warmup_share))),
+        decay_steps=max(1, round(steps * (1 - config.warmup_share))),
         warmup_target=config.learning_rate,
-        warmup_steps=round(steps * config.epochs * config.warmup_share),
+        warmup_steps=round(steps * config.warmup_share),
     )
-    optimizer = keras.optimizers.AdamW(
+    return keras.optimizers.AdamW(
         schedule,
         weight_decay=config.weight_decay,
         clipnorm=1.0,
         use_ema=config.weight_averaging > 0,
         ema_momentum=config.weight_averaging,
     )
-    network.logit.compile(
-        optimizer, keras.losses.BinaryCrossentropy(from_logits=True), jit_compile=True
-    )
-    network.logit.fit(
-        _dataset(chunks, wanted, config),
-        epochs=config.epochs,
-        steps_per_epoch=steps,
-        callbacks=callbacks,
-        shuffle=False,  # the batches are
-        verbose=0,
-    )
-    return chunks
 
 
-def _standardise(network: Network, histories: Histories, wanted: npt.NDArray[np.bool_]) -> None:
-    columns = {name: values[wanted] for name, values in histories.columns.items()}
-    gap = np.diff(histories.timestamp_us, prepend=histories.timestamp_us[:1]) // 1_000_000
-    follows = np.diff(histories.account, prepend=-1) == 0
-    gaps = gap[wanted & follows]
-    network.features.fit(columns, np.log1p(gaps) if len(gaps) else np.zeros(1))
+def _compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
+    """One step for batches of one static shape: inputs, labels, weights to the loss.
+
+    Not `Model.fit`, which compiles twice as long, and whose data pipeline has the memory given
+    back to the system, and taken again, at every step.
+    """
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    def step(inputs: dict[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logit = model(inputs, training=True)
+            loss = tf.reduce_mean(
+                weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
+            )
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return tf.function(step, jit_compile=True)  # type: ignore[no-any-return]
 
 
-def _dataset(
-    chunks: Chunks, wanted: npt.NDArray[np.bool_], config: TrainingConfig
-) -> tf.data.Dataset:
-    """Batches of static shapes, shuffled anew each epoch: inputs, labels, weights."""
-    size, length = config.batch_chunks, config.chunk_length
-    first = chunks.gather(np.zeros(size, np.int64))
-    signature = (
-        {name: tf.TensorSpec(values.shape, values.dtype) for name, values in first.items()},
-        tf.TensorSpec((size, length, 1), tf.float32),
-        tf.TensorSpec((size, length, 1), tf.float32),
-    )
-
-    def endless() -> Iterator[tuple[dict[str, Any], Any, Any]]:
-        for epoch in range(config.epochs):
-            for chosen in chunks.batches(size, seed=config.seed * 1_000_003 + epoch):
-                yield _batch(chunks, wanted, np.resize(chosen, size), len(chosen))
-
-    return tf.data.Dataset.from_generator(endless, output_signature=signature).prefetch(4)
-
-
-def _batch(
-    chunks: Chunks, wanted: npt.NDArray[np.bool_], chosen: npt.NDArray[np.int64], distinct: int
-) -> tuple[dict[str, Any], Any, Any]:
-    rows = chunks.rows(chosen)
-    weight = ((rows >= 0) & wanted[rows]).astype(np.float32)
-    # A short last batch is filled up with repeated chunks, which count for nothing.
-    weight[distinct:] = 0.0
-    # Every step is the mean over its transactions, however many of its positions are padding.
-    weight /= max(float(weight.mean()), 1e-6)
-    label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
-    return chunks.gather(chosen), label[..., None], weight[..., None]
+def _batches(
+    chunks: Chunks, wanted: npt.NDArray[np.bool_], config: TrainingConfig, epoch: int
+) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+    """An epoch's batches, all of one shape, in an order of its own: inputs, labels, weights."""
+    rng = np.random.default_rng((config.seed, epoch))
+    specification = chunks.histories.specification
+    reputation = [i.name for i in specification.inputs if i.kind == "reputation"]
+    for chosen in chunks.batches(config.batch_chunks, seed=int(rng.integers(2**32))):
+        filled = np.resize(chosen, config.batch_chunks)
+        rows = chunks.rows(filled)
+        counted = (rows >= 0) & wanted[rows]
+        # A short last batch is filled up with repeated chunks, which count for nothing.
+        counted[len(chosen) :] = False
+        weight = counted.astype(np.float32)
+        # Every step is the mean over its transactions, however many of its positions are padding.
+        weight /= max(float(weight.mean()), 1e-6)
+        label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
+        inputs = chunks.gather(filled)
+        # Nor does what follows the last wanted row: batch normalisation would see it.
+        over = ~np.logical_or.accumulate(counted[:, ::-1], axis=1)[:, ::-1]
+        for values in inputs.values():
+            values[:, chunks.context :][over] = 0
+        unknown = rng.random(config.batch_chunks) < config.unknown_reputation
+        for name in reputation:
+            inputs[name][unknown] = UNKNOWN_COUNT
+        tensors = {name: tf.constant(values) for name, values in inputs.items()}
+        yield tensors, tf.constant(label[..., None]), tf.constant(weight[..., None])

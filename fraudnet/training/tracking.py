@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import keras
 import mlflow
 from matplotlib.figure import Figure
 from mlflow.data.dataset_source import DatasetSource
@@ -36,8 +35,9 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
     Raises:
         InputError: the store, or that run in it, cannot be used.
     """
-    if mlflow.active_run() is not None:
-        yield mlflow.active_run()
+    active = mlflow.active_run()
+    if active is not None:
+        yield active
         return
     try:
         if not os.environ.get("MLFLOW_TRACKING_URI"):
@@ -49,7 +49,8 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
     except MlflowException as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"MLflow store {mlflow.get_tracking_uri()}: {reason}; set MLFLOW_TRACKING_URI to another"
+            f"MLflow store {mlflow.get_tracking_uri()}: {reason}; "
+            "set MLFLOW_TRACKING_URI to another"
         ) from error
     with run:
         yield run
@@ -69,11 +70,13 @@ def log_configuration(section: Section) -> None:
 
 def log_data(path: Path, fingerprint: str, context: str, report: Mapping[str, Any]) -> None:
     """Log which data went in: the file's name, its fingerprint, how it was read."""
-    dataset = MetaDataset(
-        source=_FileSource(path.name), name=path.name, digest=fingerprint.removeprefix("sha256:")[:32]
+    dataset = MetaDataset(  # type: ignore[abstract]  # MLflow makes it without a profile too
+        source=_FileSource(path.name),
+        name=path.name,
+        digest=fingerprint.removeprefix("sha256:")[:32],
     )
     mlflow.log_input(dataset, context=context)
-    mlflow.log_dict(dict(report), f"data/{context}.json")
+    mlflow.log_dict({**report, "source": path.name}, f"data/{context}.json")
 
 
 def log_figures(figures: Mapping[str, Figure], period: str) -> None:
@@ -82,33 +85,31 @@ def log_figures(figures: Mapping[str, Figure], period: str) -> None:
         mlflow.log_figure(figure, f"figures/{period}/{name}.png")
 
 
-class EpochTracking(keras.callbacks.Callback):
+class TrackedProgress:
     """A progress bar over the steps, and the loss of each epoch in MLflow."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._bar: tqdm[Any] | None = None
+        self._epochs = 0
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Keras calls it."""
-        self._bar = tqdm(
-            total=self.params["epochs"] * self.params["steps"], desc="training", unit="step"
-        )
+    def begin(self, epochs: int, steps: int) -> None:
+        """Show the bar."""
+        self._epochs = epochs
+        self._bar = tqdm(total=epochs * steps, desc="training", unit="step", mininterval=1.0)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Keras calls it."""
+    def step(self) -> None:
+        """Move it."""
         if self._bar is not None:
             self._bar.update()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keras calls it."""
-        loss = float((logs or {})["loss"])
-        mlflow.log_metric("training_loss", loss, step=epoch)
+    def epoch(self, number: int, loss: float) -> None:
+        """Log the loss and show it."""
+        mlflow.log_metric("training_loss", loss, step=number)
         if self._bar is not None:
-            self._bar.set_postfix(epoch=f"{epoch + 1}/{self.params['epochs']}", loss=f"{loss:.4f}")
+            self._bar.set_postfix(epoch=f"{number + 1}/{self._epochs}", loss=f"{loss:.4f}")
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Keras calls it."""
+    def end(self) -> None:
+        """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.close()
 

@@ -16,7 +16,7 @@ from fraudnet.training.metrics import Scored, figures_of, threshold_for_alerts
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import (
-    EpochTracking,
+    TrackedProgress,
     log_configuration,
     log_data,
     log_figures,
@@ -47,7 +47,7 @@ def train(prepared: Prepared) -> Trained:
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
         wanted = _known_rows(prepared, prepared.split.training)
-        fit_network(network, histories, wanted, experiment.training, [EpochTracking()])
+        fit_network(network, histories, wanted, experiment.training, TrackedProgress())
         _fit_distance(network, histories, wanted, experiment.training.seed)
 
         checked = _known_rows(prepared, prepared.split.validation)
@@ -65,7 +65,9 @@ def train(prepared: Prepared) -> Trained:
         return Trained(
             network,
             _facts(prepared, network, threshold, genuine, run.info.run_id, found),
-            _check_windows(histories, everything, network.receptive_field, experiment.training.seed),
+            _check_windows(
+                histories, everything, network.receptive_field, experiment.training.seed
+            ),
         )
 
 

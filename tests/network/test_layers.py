@@ -87,14 +87,14 @@ def test_causal_depthwise(taps: int, dilation: int, further: int) -> None:
     before = (taps - 1) * dilation
     x = normal(2, before + 1 + further, 3)
     layer.build(x.shape)
-    (kernel,) = randomise(layer)
-    expected = np.zeros((2, 1 + further, 3))
+    kernel, bias = randomise(layer)
+    expected = np.zeros((2, 1 + further, 3)) + bias
     for t in range(before, before + 1 + further):
         for i in range(taps):
             expected[:, t - before] += kernel[i] * x[:, t - (taps - 1 - i) * dilation]
     assert_close(layer(x), expected)
     assert layer.span == before + 1
-    assert layer.count_params() == taps * 3
+    assert layer.count_params() == (taps + 1) * 3
 
 
 @pytest.mark.parametrize("window", [2, 4, 16])

@@ -18,17 +18,9 @@ class NaiveNetwork:
         self.config = network.config
         self.weights = {w.path: w.numpy().astype(np.float64) for w in network.scores.weights}
 
-    def normalised(self, name: str, x: Doubles) -> Doubles:
-        path = f"{name}_norm"
-        scale = self.weights[f"{path}/gamma"] / np.sqrt(
-            self.weights[f"{path}/moving_variance"] + 1e-3
-        )
-        moved = (x - self.weights[f"{path}/moving_mean"]) * scale
-        found: Doubles = moved + self.weights[f"{path}/beta"]
-        return found
-
     def pointwise(self, name: str, x: Doubles) -> Doubles:
-        return self.normalised(name, x @ self.weights[f"{name}/kernel"])
+        found: Doubles = x @ self.weights[f"{name}/kernel"] + self.weights[f"{name}/bias"]
+        return found
 
     def block(self, number: int, x: list[Doubles]) -> list[Doubles]:
         """From all of an account's positions to all of them: before the first there is nothing."""
@@ -37,11 +29,11 @@ class NaiveNetwork:
         expanded = [np.maximum(self.pointwise(f"{name}_expand", h), 0) for h in x]
         filtered = []
         for t in range(len(x)):
-            total = np.zeros(kernel.shape[1])
+            total = self.weights[f"{name}_depthwise/bias"].copy()
             for i in range(taps):
                 source = t - (taps - 1 - i) * self.config.dilations[number]
                 total += kernel[i] * expanded[source] if source >= 0 else 0
-            filtered.append(np.maximum(self.normalised(f"{name}_depthwise", total), 0))
+            filtered.append(np.maximum(total, 0))
         return [x[t] + self.projected(name, filtered[: t + 1]) for t in range(len(x))]
 
     def projected(self, name: str, past: list[Doubles]) -> Doubles:

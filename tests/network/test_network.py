@@ -75,26 +75,28 @@ def test_what_stands_in_padding_changes_no_score(
             np.testing.assert_array_equal(values[shown], found[shown])
 
 
-def statistics(inputs: Inputs) -> list[Floats]:
-    """Moving means and variances after one step of training."""
+def gradients(inputs: Inputs) -> list[Floats]:
+    """Of the summed logit at valid positions; dropout is off, so that two calls compare."""
     network = random_network(SMALL)
-    network.logit(inputs, training=True)
-    return [w.numpy() for w in network.logit.non_trainable_weights if "moving" in w.path]
+    positions = inputs["valid"][:, network.receptive_field - 1 :, None]
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(network.logit(inputs) * positions)
+    found = tape.gradient(total, network.logit.trainable_variables)
+    return [tf.convert_to_tensor(gradient).numpy() for gradient in found]
 
 
-def test_what_stands_in_padding_changes_no_statistic_of_training() -> None:
+def test_what_stands_in_padding_teaches_nothing() -> None:
     inputs = batch(1, LENGTHS, 120)
-    once, again = statistics(inputs), statistics(with_garbage_in_padding(inputs, "everything", 0))
+    once, again = gradients(inputs), gradients(with_garbage_in_padding(inputs, "everything", 0))
     for one, other in zip(once, again, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6)
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_how_much_is_padding_changes_no_statistic_of_training() -> None:
-    few, many = statistics(batch(1, LENGTHS, 150)), statistics(batch(1, LENGTHS, 400))
-    untouched = [w.numpy() for w in random_network(SMALL).logit.weights if "moving" in w.path]
-    for one, other, before in zip(few, many, untouched, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
-        assert np.abs(one - before).max() > 1e-3
+def test_how_much_is_padding_teaches_nothing() -> None:
+    few, many = gradients(batch(1, LENGTHS, 150)), gradients(batch(1, LENGTHS, 400))
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(one).max())
+    assert max(np.abs(one).max() for one in few) > 1e-3
 
 
 def with_newest(values: Array, newest: float) -> Array:
@@ -213,7 +215,7 @@ def test_a_loss_is_weighted_by_its_weights_alone(in_training: Network) -> None:
     assert float(loss(label, logit)) == pytest.approx(losses.mean(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["distance", "features", "head", "logit", "relu", "input0", "a b"])
+@pytest.mark.parametrize("name", ["distance", "features", "head", "logit", "relu", "input0"])
 def test_a_column_may_be_named_as_a_layer(name: str) -> None:
     specification = FeatureSpecification(numeric=(name,), reputation=None)
     network = build_network(SMALL, specification)
@@ -274,13 +276,12 @@ def parameters(config: NetworkConfig, features: int) -> int:
     """Trained ones beside the embeddings, counted from the description of a block."""
     expanded = config.width * config.expansion
     reduced = expanded // config.squeeze_reduction
-    normalisation = 2
-    block = (config.width + normalisation) * expanded
-    block += (config.kernel_size + normalisation) * expanded
+    block = (config.width + 1) * expanded
+    block += (config.kernel_size + 1) * expanded
     block += (expanded + 1) * reduced + (reduced + 1) * expanded
-    block += (expanded + normalisation) * config.width
-    stem = (features + normalisation) * config.width
-    head = (config.width + normalisation) * config.head + config.head + 1
+    block += (expanded + 1) * config.width
+    stem = (features + 1) * config.width
+    head = (config.width + 1) * config.head + config.head + 1
     return stem + len(config.dilations) * block + head
 
 
