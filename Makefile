@@ -5,8 +5,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUTPUT ?= build/demo
 DEVICES := build/devices
-# What is said at the end names the store that the runs are in.
-export MLFLOW_TRACKING_URI ?= sqlite:///$(CURDIR)/mlflow.db
 COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url
 
@@ -29,6 +27,7 @@ demo: $(VENV)/.complete ## the whole way on simulated transactions, in under 8 m
 
 test: check ## what CI checks: format, lint, types, layers, and the default tests
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@echo 'Format, lint, types, layers and the default tests hold. The slow ones: make test-slow'
 
 check: $(VENV)/.complete
 	$(BIN)/ruff format --check .

@@ -1,18 +1,20 @@
 """`fraudnet main`: the whole way, from transactions to reviewed cases, as the commands go it."""
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudnet.training.command import add_experiment_arguments
 from fraudnet.transactions.command import add_simulation_arguments
 
 if TYPE_CHECKING:
+    from fraudnet.training.experiment import Experiment
     from fraudnet.windows.feed import Feed
 
 _EPILOG = """\
@@ -49,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("build/demo"), metavar="DIR",
         help="directory for all that is made (default: %(default)s)",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print what was made as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,6 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
         CheckFailed: the artifact differs from Keras, or exceeds the energy budget.
         DeviceInputError: the device cannot score.
     """
+    if not arguments.json:
+        print(_summary_text(_go(arguments)))
+        return 0
+    with redirect_stdout(sys.stderr):
+        summary = _go(arguments)
+    print(json.dumps(summary))
+    return 0
+
+
+def _go(arguments: argparse.Namespace) -> dict[str, Any]:
+    """All steps; returns what they made and measured."""
     from fraudnet.artifact.command import export_and_log, print_exported
     from fraudnet.training.command import experiment_of, print_figures, quarantine_in
     from fraudnet.training.prepare import prepare
@@ -67,12 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     from fraudnet.training.trained import save_trained
 
     output: Path = arguments.output
+    artifact = output / "fraud.tflite"
     experiment = experiment_of(arguments)
     quarantine = quarantine_in(output)
     with tracked_run("main"):
         data = arguments.data or _simulated(arguments, output / "transactions.parquet")
         with _step("read, check and window"):
             prepared = prepare(data, experiment, quarantine)
+            print(prepared.report.line(quarantine))
         with _step("train"):
             trained = train(prepared)
         with _step("evaluate"):
@@ -80,26 +96,34 @@ def run(arguments: argparse.Namespace) -> int:
             save_trained(trained, output / "model")
             print_figures(trained.facts.metrics["test"], "test", as_json=False)
         with _step("export"):
-            print_exported(export_and_log(trained, output / "fraud.tflite"), as_json=False)
-    _estimate(arguments, output / "fraud.tflite")
+            print_exported(export_and_log(trained, artifact), as_json=False)
+    _estimate(experiment, artifact)
     with _step("feed the device"):
         from fraudnet.artifact.feed_command import feed_of
 
-        feed = feed_of(
-            data, prepared.experiment, trained.facts.receptive_field, arguments.score_days,
-            output / "feed",
-        )  # fmt: skip
+        window_length, days = trained.facts.receptive_field, arguments.score_days
+        feed = feed_of(data, prepared.experiment, window_length, days, output / "feed")
     _score(feed, output)
-    pages = _review(output)
-    print(f"\nMade in {output}:")
-    for path in (data, output / "model", output / "fraud.tflite", output / "decisions.jsonl",
-                 output / "cases.sqlite", *pages):  # fmt: skip
-        print(f"  {path}")
-    print(f"Look at the runs: {store_hint()}")
-    if pages:
-        print(f"Look at the cases: open {pages[0]} in a browser")
-    print("Decide: jupyter lab notebooks/review_flagged_cases.ipynb")
-    return 0
+    return {
+        "transactions": str(data),
+        "model": str(output / "model"),
+        "artifact": str(artifact),
+        "decisions": str(output / "decisions.jsonl"),
+        "cases": str(output / "cases.sqlite"),
+        "review": _review(output),
+        "runs": store_hint(),
+        "metrics": trained.facts.metrics,
+    }
+
+
+def _summary_text(summary: dict[str, Any]) -> str:
+    made = ("transactions", "model", "artifact", "decisions", "cases", "review")
+    lines = ["", "Made:", *(f"  {name}: {summary[name]}" for name in made if summary[name])]
+    lines.append(f"Look at the runs: {summary['runs']}")
+    if summary["review"]:
+        lines.append(f"Look at the cases: open {summary['review']} in a browser")
+    lines.append("Decide: jupyter lab notebooks/review_flagged_cases.ipynb")
+    return "\n".join(lines)
 
 
 def _simulated(arguments: argparse.Namespace, path: Path) -> Path:
@@ -111,11 +135,10 @@ def _simulated(arguments: argparse.Namespace, path: Path) -> Path:
     return path
 
 
-def _estimate(arguments: argparse.Namespace, artifact: Path) -> None:
+def _estimate(experiment: "Experiment", artifact: Path) -> None:
     from fraudnet.energy import command
-    from fraudnet.training.command import experiment_of
 
-    battery = experiment_of(arguments).battery
+    battery = experiment.battery
     with _step("energy"):
         _call(
             command.add_arguments, command.run, artifact, "--device", battery.device,
@@ -156,10 +179,10 @@ def _keep_aside(store: Path) -> None:
     print(f"{kept}: the case store of the call before")
 
 
-def _review(output: Path) -> list[Path]:
+def _review(output: Path) -> str | None:
     if find_spec("nbclient") is None:
         print("no review page: it needs pip install 'fraudnet[review]'", file=sys.stderr)
-        return []
+        return None
     from fraudnet.review import command
 
     page = output / "review.html"
@@ -167,7 +190,7 @@ def _review(output: Path) -> list[Path]:
         _call(
             command.add_arguments, command.run, "--store", output / "cases.sqlite", "--html", page
         )
-    return [page]
+    return str(page)
 
 
 def _call(

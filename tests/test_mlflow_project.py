@@ -1,5 +1,6 @@
 """`mlflow run`: the whole way from another directory, entry points, environments, the lock."""
 
+import os
 import re
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def mlflow_run(folder: Path, manager: str, output: Path) -> subprocess.Completed
     return subprocess.run(
         [sys.executable, "-c", program, "run", str(PROJECT), "--env-manager", manager, *pairs],
         cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
         capture_output=True,
         text=True,
         check=False,

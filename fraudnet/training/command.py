@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,10 @@ def run_train(arguments: argparse.Namespace) -> int:
     from fraudnet.training.train import train
     from fraudnet.training.trained import save_trained
 
-    trained = train(prepare(arguments.data, experiment, quarantine_in(arguments.output)))
+    quarantine = quarantine_in(arguments.output)
+    prepared = prepare(arguments.data, experiment, quarantine)
+    print(prepared.report.line(quarantine), file=sys.stderr)
+    trained = train(prepared)
     save_trained(trained, arguments.output)
     print_figures(trained.facts.metrics["validation"], "validation", arguments.json)
     if not arguments.json:
@@ -129,7 +133,9 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from fraudnet.training.trained import load_trained, save_trained
 
     trained = load_trained(arguments.model)
-    trained = evaluate(prepare(arguments.data, trained.facts.experiment), trained)
+    prepared = prepare(arguments.data, trained.facts.experiment)
+    print(prepared.report.line(), file=sys.stderr)
+    trained = evaluate(prepared, trained)
     save_trained(trained, arguments.model)
     print_figures(trained.facts.metrics["test"], "test", arguments.json)
     return 0

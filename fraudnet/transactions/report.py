@@ -75,6 +75,15 @@ class QualityReport:
             values[name] = values[name] and values[name].isoformat()
         return values
 
+    def line(self, quarantine: Path | None = None) -> str:
+        """Rows in = rows used + rows quarantined, in one line."""
+        text = f"{self.source}: {self.rows_in:,} rows in: {self.rows_used:,} used, "
+        text += f"{self.rows_quarantined:,} quarantined"
+        if not self.rows_quarantined:
+            return text
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.reasons.items())
+        return f"{text} ({reasons})" + (f", see {quarantine}" if quarantine else "")
+
     def table(self) -> Table:
         """The figures to print with rich."""
         table = Table("", "", title=f"{self.source}, recipe {self.recipe}", show_header=False)
