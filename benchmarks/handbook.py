@@ -15,7 +15,7 @@ from fraudnet.training.metrics import Scored, card_precision_at
 from fraudnet.transactions.reading import Transactions
 from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.periods import Period, labelled_rows
-from fraudnet.windows.specification import FeatureSpecification
+from fraudnet.windows.specification import FeatureSpecification, Reputation
 
 DAY = timedelta(days=1)
 WEEK = 7 * DAY  # of the last part of training, of the delay and of the test
@@ -125,7 +125,9 @@ def measure(transactions: Transactions, plan: Plan) -> list[Row]:
             or no genuine transaction.
     """
     _refuse_short_span(transactions, plan.periods)
-    histories = build_histories(transactions.table, FeatureSpecification(), DELAY_DAYS)
+    # Counts of the moment, as the Handbook's features and so the peer have them.
+    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    histories = build_histories(transactions.table, features, DELAY_DAYS)
     masks = {fold: _rows_of(histories, fold) for fold in plan.periods}
     known = models()
     fits = list(product(plan.periods, range(plan.seeds), dict.fromkeys(plan.models)))

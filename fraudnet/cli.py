@@ -107,5 +107,3 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fraudnet {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     return status
-
-

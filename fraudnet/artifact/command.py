@@ -35,7 +35,9 @@ def run_export(arguments: argparse.Namespace) -> int:
     """
     from fraudnet.training.trained import load_trained
 
-    print_exported(export_and_log(load_trained(arguments.model), arguments.artifact), arguments.json)
+    print_exported(
+        export_and_log(load_trained(arguments.model), arguments.artifact), arguments.json
+    )
     return 0
 
 

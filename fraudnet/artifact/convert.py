@@ -1,4 +1,4 @@
-"""From the trained Keras network to a TFLite flatbuffer: one raw window in, frozen, batch of one."""
+"""From the trained Keras network to a TFLite flatbuffer: frozen, one raw window in."""
 
 import tempfile
 

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 DIR/history.jsonl holds each account's last transactions before those days, with the reputation of
-their counterparties as known at their time; DIR/DATE.jsonl a day's transactions, DIR/DATE.reputation
-the counts as known when that day begins. No label is written.
+their counterparties as known at their time; DIR/DATE.jsonl a day's transactions,
+DIR/DATE.reputation the counts as known when that day begins. No label is written.
 
 exit status: 0 done, 2 wrong input
 
 example:
-  fraudnet feed --artifact fraud.tflite --data data/sample_transactions.csv.gz --days 2 --output feed"""
+  fraudnet feed --artifact fraud.tflite --data data/sample_transactions.csv.gz --output feed"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +68,6 @@ def feed_of(
     from fraudnet.windows.histories import build_histories
 
     read = read_data(data, experiment)
-    histories = build_histories(
-        read.table, experiment.features, experiment.split.label_delay_days
-    )
+    histories = build_histories(read.table, experiment.features, experiment.split.label_delay_days)
     source = Source(read.table, histories, tuple(read.recipe.report))
     return write_feed(source, window_length, days, directory)

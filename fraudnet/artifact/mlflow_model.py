@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from mlflow.models import ModelSignature
 from mlflow.models.model import ModelInfo
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 import fraudnet
 from fraudnet.artifact.export import Exported
@@ -22,7 +22,7 @@ Windows = dict[str, npt.NDArray[np.generic]]
 
 
 class WindowScorer:
-    """Raw windows in, [N, T] by input name; `fraud_probability` and `ood_distance` out, [N] each."""
+    """Raw windows in, [N, T] by input name; probability and distance out by theirs, [N] each."""
 
     def __init__(self, artifact: Artifact) -> None:
         self._artifact = artifact
@@ -53,7 +53,7 @@ def log_artifact(exported: Exported) -> ModelInfo:
     mlflow.log_metrics({f"parity_{n}": v for n, v in exported.parity.figures().items()})
     mlflow.log_metric("artifact_bytes", exported.bytes)
     contract = open_artifact(exported.path).contract
-    return mlflow.pyfunc.log_model(
+    info: ModelInfo = mlflow.pyfunc.log_model(
         name="model",
         loader_module=__name__,
         data_path=str(exported.path.resolve()),
@@ -61,13 +61,18 @@ def log_artifact(exported: Exported) -> ModelInfo:
         input_example=_example(exported.path, contract),
         pip_requirements=[f"fraudnet[train]=={fraudnet.__version__}"],
     )
+    return info
 
 
 def _signature(contract: Contract) -> ModelSignature:
     """Named tensors: the contract's inputs for any number of windows, and its outputs."""
     length = contract.window_length
-    inputs = [TensorSpec(np.dtype(i.dtype), (-1, length), i.name) for i in contract.inputs]
-    outputs = [TensorSpec(np.dtype(np.float32), (-1,), name) for name in contract.outputs]
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(i.dtype), (-1, length), i.name) for i in contract.inputs
+    ]
+    outputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(np.dtype(np.float32), (-1,), name) for name in contract.outputs
+    ]
     return ModelSignature(Schema(inputs), Schema(outputs))
 
 

@@ -92,7 +92,7 @@ def _split(content: bytes) -> tuple[bytes, dict[str, Any]]:
             "no contract at its end: the file is truncated, or is a plain .tflite; copy it again "
             "whole, or make it with `fraudnet export`"
         ) from error
-    except (KeyError, ValueError, RecursionError, zlib.error, NotImplementedError) as error:
+    except (KeyError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise ArtifactError(f"its zip tail is damaged ({error}); copy the file again") from error
     return content[:start], documents
 

@@ -44,7 +44,8 @@ class Network:
             self.inputs = _tensors(inputs)
             self.outputs = _tensors(runner.get_output_details())
             del runner
-        except (ValueError, RuntimeError, KeyError) as error:
+        # MemoryError: tflite-runtime beside TensorFlow, which has symbols of the same names.
+        except (ValueError, RuntimeError, KeyError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise ArtifactError(
                 f"{runtime.__name__.split('.')[0]} cannot load signature {signature!r} ({reason}); "

@@ -120,9 +120,7 @@ class Scorer:
             for given in transactions:
                 transaction, reputation = self._split_reputation(given)
                 if self._store.find(transaction) is None:
-                    self._store.add(
-                        transaction, reputation or self._reputation(transaction), None
-                    )
+                    self._store.add(transaction, reputation or self._reputation(transaction), None)
                     added += 1
         return added
 

@@ -32,7 +32,9 @@ class AlertConfig(Section):
     """What the analysts can look at."""
 
     per_day: float = Field(
-        default=30.0, gt=0, description="alert budget: flagged transactions a day; sets the threshold"
+        default=30.0,
+        gt=0,
+        description="alert budget: flagged transactions a day; sets the threshold",
     )
     accounts_per_day: int = Field(
         default=100, ge=1, description="k of card precision@k: accounts looked at a day"
@@ -45,7 +47,10 @@ class BatteryConfig(Section):
     device: str = Field(default="pixel-8", description="a profile's name, or a .toml profile")
     inferences_per_day: float = Field(default=5000.0, gt=0, description="transactions a day")
     max_percent_per_day: float = Field(
-        default=5.0, gt=0, le=100, description="share of the battery that a day may take, in per cent"
+        default=5.0,
+        gt=0,
+        le=100,
+        description="share of the battery that a day may take, in per cent",
     )
 
 

@@ -62,7 +62,7 @@ def _histogram(scored: Scored, threshold: float) -> Figure:
     edges = np.linspace(0, 1, 41)
     for label, colour, value in (("genuine", BLUE, 0), ("fraud", ORANGE, 1)):
         chosen = scored.score[scored.is_fraud == value]
-        axes.hist(chosen, edges, color=colour, alpha=0.6, label=label)
+        axes.hist(chosen, edges.tolist(), color=colour, alpha=0.6, label=label)
     axes.axvline(threshold, color=GREY, linestyle="--", label="threshold")
     axes.set_yscale("log")
     axes.legend()

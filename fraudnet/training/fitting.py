@@ -172,18 +172,13 @@ def _batches(
     for chosen in chunks.batches(config.batch_chunks, seed=int(rng.integers(2**32))):
         filled = np.resize(chosen, config.batch_chunks)
         rows = chunks.rows(filled)
-        counted = (rows >= 0) & wanted[rows]
+        weight = ((rows >= 0) & wanted[rows]).astype(np.float32)
         # A short last batch is filled up with repeated chunks, which count for nothing.
-        counted[len(chosen) :] = False
-        weight = counted.astype(np.float32)
+        weight[len(chosen) :] = 0.0
         # Every step is the mean over its transactions, however many of its positions are padding.
         weight /= max(float(weight.mean()), 1e-6)
         label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
         inputs = chunks.gather(filled)
-        # Nor does what follows the last wanted row: batch normalisation would see it.
-        over = ~np.logical_or.accumulate(counted[:, ::-1], axis=1)[:, ::-1]
-        for values in inputs.values():
-            values[:, chunks.context :][over] = 0
         unknown = rng.random(config.batch_chunks) < config.unknown_reputation
         for name in reputation:
             inputs[name][unknown] = UNKNOWN_COUNT

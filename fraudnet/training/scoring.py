@@ -1,5 +1,7 @@
 """Scores of many transactions at once, by the network that is trained."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -33,19 +35,22 @@ def predict_rows(
     chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
     rank = np.cumsum(wanted) - 1
     count = int(wanted.sum())
-    answers: dict[str, npt.NDArray[np.float32]] = {}
+    answers = {
+        name: np.empty((count, output.shape[-1]), np.float32)
+        for name, output in _named(model, model.output).items()
+    }
     step = tf.function(model, jit_compile=True)
     for chosen in chunks.batches(BATCH_CHUNKS):
         outputs = step(_tensors(chunks, np.resize(chosen, BATCH_CHUNKS)))
         rows = chunks.rows(chosen)
         asked = (rows >= 0) & wanted[rows]
-        named = outputs if isinstance(outputs, dict) else {model.name: outputs}
-        for name, values in named.items():
-            found = values.numpy()[: len(chosen)]
-            if name not in answers:
-                answers[name] = np.empty((count, found.shape[-1]), np.float32)
-            answers[name][rank[rows[asked]]] = found[asked]
+        for name, values in _named(model, outputs).items():
+            answers[name][rank[rows[asked]]] = values.numpy()[: len(chosen)][asked]
     return answers
+
+
+def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:  # noqa: ANN401  (of Keras)
+    return outputs if isinstance(outputs, dict) else {model.name: outputs}
 
 
 def _tensors(chunks: Chunks, chosen: npt.NDArray[np.int64]) -> dict[str, tf.Tensor]:

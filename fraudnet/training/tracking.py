@@ -12,6 +12,7 @@ from mlflow.data.dataset_source import DatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from fraudnet.configuration import Section
@@ -46,7 +47,7 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
         if begun is None:
             mlflow.set_experiment(EXPERIMENT)
         run = mlflow.start_run(run_id=begun, run_name=None if begun else name)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"MLflow store {mlflow.get_tracking_uri()}: {reason}; "

@@ -1,5 +1,7 @@
 """A trained network on disk: weights, what they were made by, and windows to check copies with."""
 
+import hashlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +42,7 @@ class Facts(Section):
     periods: dict[str, str]
     mlflow_run_id: str
     metrics: dict[str, dict[str, float]] = Field(description="period to figures")
+    sha256: dict[str, str] = Field(default={}, description="of the files beside it, once saved")
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,9 @@ def save_trained(trained: Trained, directory: Path) -> None:
         (directory / FACTS).unlink(missing_ok=True)
         trained.network.scores.save_weights(directory / WEIGHTS)
         np.savez_compressed(directory / WINDOWS, **trained.windows)
-        text = trained.facts.model_dump_json(indent=2)
-        (directory / FACTS).write_text(text, encoding="utf-8")
+        digests = {name: _sha256(directory / name) for name in (WEIGHTS, WINDOWS)}
+        facts = trained.facts.model_copy(update={"sha256": digests})
+        (directory / FACTS).write_text(facts.model_dump_json(indent=2), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{directory}: cannot be written: {error.strerror or error}") from error
 
@@ -83,10 +87,16 @@ def load_trained(directory: Path) -> Trained:
     facts = load_facts(directory)
     network = build_network(facts.experiment.network, facts.experiment.features)
     try:
-        network.scores.load_weights(directory / WEIGHTS)
+        for name in (WEIGHTS, WINDOWS):
+            if _sha256(directory / name) != facts.sha256.get(name):
+                raise ValueError(f"{name} is not the one that was saved with {FACTS}")
+        with warnings.catch_warnings():
+            # Keras warns of weights that it cannot place, and leaves them random.
+            warnings.simplefilter("error", UserWarning)
+            network.scores.load_weights(directory / WEIGHTS)
         with np.load(directory / WINDOWS) as stored:
             windows: Windows = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{directory}: damaged ({reason}); train again") from error
     return Trained(network, facts, windows)
@@ -106,4 +116,10 @@ def load_facts(directory: Path) -> Facts:
             f"{directory}: no trained network there ({FACTS}: {error.strerror}); "
             "give the directory that `fraudnet train --output` wrote"
         ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: damaged ({error}); train again") from error
     return parse_json(Facts, text, str(path))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,40 @@
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.training.world import World
+
+
+@pytest.fixture(scope="session")
+def payments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of a small world's transactions, bad lines at its end."""
+    from tests.training.world import write_world
+
+    return write_world(tmp_path_factory.mktemp("payments"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """A network trained on that world, evaluated and exported, once for all workers."""
+    from tests.training.world import make_world, open_world
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with (shared / "world.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "world" / "said.json").exists():
+            make_world(shared / "world")
+    return open_world(shared / "world")
+
+
+@pytest.fixture(scope="session")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An MLflow store for tests that log."""
+    from tests.training.world import make_store
+
+    return make_store(tmp_path_factory.mktemp("scratch"))

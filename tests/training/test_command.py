@@ -1,0 +1,85 @@
+"""`fraudnet train` and `fraudnet evaluate`: what they say and where they put things."""
+
+import argparse
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from fraudnet.cli import main
+from fraudnet.errors import InputError
+from fraudnet.training.command import (
+    add_experiment_arguments,
+    experiment_of,
+    print_figures,
+    quarantine_in,
+)
+from fraudnet.training.experiment import Experiment
+from tests.training.world import BAD_LINES, World, logging_to
+
+pytestmark = pytest.mark.xdist_group("trained")
+
+
+def test_train_and_evaluate_print_the_figures_that_are_kept(world: World) -> None:
+    metrics = world.trained.facts.metrics
+    assert world.said["train"] == {"validation": metrics["validation"]}
+    assert world.said["evaluate"] == {"test": metrics["test"]}
+
+
+def test_train_puts_bad_rows_beside_the_network(world: World) -> None:
+    held = pq.read_table(world.model / "quarantine.parquet")["reason"].to_pylist()
+    assert held == list(BAD_LINES)
+
+
+def test_evaluate_refuses_what_the_network_was_fitted_on(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, *lines = world.data.read_text().splitlines(keepends=True)
+    early = tmp_path / "early.csv"
+    days = [line for line in lines if line.count(",") > 5 and line.split(",")[1] < '"2025-02-12']
+    early.write_text("".join([header, *days]))
+    with logging_to(world.store):
+        status = main(["evaluate", "--model", str(world.model), "--data", str(early)])
+    *_, error = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert error.startswith(f"fraudnet evaluate: {early}: its test period 2025-02-05 00:00 ..")
+
+
+def experiment(*words: str) -> Experiment:
+    parser = argparse.ArgumentParser()
+    add_experiment_arguments(parser)
+    parser.add_argument("--seed", type=int)
+    return experiment_of(parser.parse_args(words))
+
+
+def test_flags_win_over_settings() -> None:
+    settings = ["--set", "training.epochs=3", "--set", "alerts.per_day=5", "--set", "data.recipe=x"]
+    flags = ["--epochs", "4", "--alerts-per-day", "6.5", "--seed", "7", "--recipe", "sparkov"]
+    found = experiment(*settings, *flags)
+    assert (found.training.epochs, found.training.seed) == (4, 7)
+    assert (found.alerts.per_day, found.data.recipe) == (6.5, "sparkov")
+    assert experiment("--config", "handbook", "--set", "training.epochs=3").training.epochs == 3
+
+
+def test_a_recipe_of_an_odd_path_arrives_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / 'my "own" recipe.toml'
+    path.write_text(
+        'transaction_id = "a"\ntimestamp = "b"\naccount_id = "c"\namount = "d"\n'
+        "label_delay_days = 2\n"
+    )
+    found = experiment("--recipe", str(path))
+    assert (found.data.recipe, found.split.label_delay_days) == (str(path), 2.0)
+
+
+def test_figures_are_shown_with_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    print_figures({"transactions": 12345.0, "roc_auc": 0.98765}, "test", as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "test period" in shown
+    assert "transactions │ 12,345" in shown
+    assert "roc auc │ 0.9876" in shown or "roc auc │ 0.9877" in shown
+
+
+def test_an_output_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        quarantine_in(tmp_path / "file")

@@ -1,0 +1,215 @@
+"""The weights: what they are fitted to, and that nothing else moves them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from fraudnet.errors import InputError
+from fraudnet.network.network import Network, build_network
+from fraudnet.training.fitting import fit_network
+from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.scoring import predict_rows
+from fraudnet.windows.histories import Histories
+from fraudnet.windows.periods import labelled_rows
+from tests.training.world import experiment
+
+# A compiled step for each fit takes most of the time.
+pytestmark = pytest.mark.xdist_group("fitting")
+
+TINY = (
+    "network.width=4",
+    "network.dilations=[1]",
+    "network.squeeze_window=2",
+    "network.normal_window=2",
+    "network.head=4",
+    "network.embedding=2",
+    "features.reputation.windows_days=[7]",
+    "training.epochs=6",
+    "training.batch_chunks=16",
+)
+Array = NDArray[Any]
+Mask = NDArray[np.bool_]
+
+
+class Recording:
+    """The trainable weights after every step, and the loss of every epoch."""
+
+    def __init__(self, network: Network) -> None:
+        self.weights: list[list[Array]] = []
+        self.losses: list[float] = []
+        self.told: list[object] = []
+        self._network = network
+
+    def begin(self, epochs: int, steps: int) -> None:
+        self.told.append(("begin", epochs, steps))
+
+    def step(self) -> None:
+        self.weights.append([w.numpy() for w in self._network.logit.trainable_weights])
+
+    def epoch(self, number: int, loss: float) -> None:
+        self.told.append(number)
+        self.losses.append(loss)
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+@dataclass(frozen=True)
+class Fit:
+    network: Network
+    recording: Recording
+
+    @property
+    def weights(self) -> dict[str, Array]:
+        return {weight.path: weight.numpy() for weight in self.network.logit.weights}
+
+
+def fit(prepared: Prepared, histories: Histories, wanted: Mask, averaging: float = 0.9) -> Fit:
+    config = prepared.experiment.training.model_copy(update={"weight_averaging": averaging})
+    keras.utils.set_random_seed(config.seed)
+    network = build_network(prepared.experiment.network, prepared.experiment.features)
+    recording = Recording(network)
+    fit_network(network, histories, wanted, config, recording)
+    return Fit(network, recording)
+
+
+@pytest.fixture(scope="module")
+def prepared(payments: Path) -> Prepared:
+    return prepare(payments, experiment(*TINY))
+
+
+@pytest.fixture(scope="module")
+def wanted(prepared: Prepared) -> Mask:
+    return labelled_rows(prepared.histories, prepared.split.training)
+
+
+@pytest.fixture(scope="module")
+def fitted(prepared: Prepared, wanted: Mask) -> Fit:
+    return fit(prepared, prepared.histories, wanted)
+
+
+def test_the_loss_falls(fitted: Fit) -> None:
+    losses = fitted.recording.losses
+    assert losses[0] > losses[2] > losses[5]
+
+
+def test_progress_is_told_of_every_step_and_epoch(fitted: Fit) -> None:
+    steps = len(fitted.recording.weights)
+    assert steps % 6 == 0
+    assert fitted.recording.told == [("begin", 6, steps // 6), *range(6), "end"]
+
+
+def test_frauds_are_ranked_far_above_chance(prepared: Prepared, wanted: Mask, fitted: Fit) -> None:
+    network, histories = fitted.network, prepared.histories
+    logit = predict_rows(network.logit, network.receptive_field, histories, wanted)["logit"][:, 0]
+    label = histories.is_fraud[wanted]
+    assert average_precision_score(label, logit) > 4 * label.mean()
+
+
+def test_what_is_not_wanted_changes_no_weight(
+    prepared: Prepared, wanted: Mask, fitted: Fit
+) -> None:
+    histories = prepared.histories
+    later = ~prepared.split.training.contains(histories.timestamp_us)
+    assert later.sum() > 5000
+    assert (~wanted & ~later).sum() > 300
+    columns: dict[str, Array] = {name: values.copy() for name, values in histories.columns.items()}
+    for values in columns.values():
+        values[later] = values[later] * 3 + 1
+    columns["category"][later] = 1
+    changed = replace(
+        histories,
+        columns=columns,
+        amount=np.where(later, 1e6, histories.amount),
+        is_fraud=np.where(wanted, histories.is_fraud, 1).astype(np.int8),
+    )
+    again = fit(prepared, changed, wanted).weights
+    assert again.keys() == fitted.weights.keys()
+    for path, values in fitted.weights.items():
+        assert values.tobytes() == again[path].tobytes(), path
+
+
+def test_the_standardisation_is_that_of_the_wanted_rows(
+    prepared: Prepared, wanted: Mask, fitted: Fit
+) -> None:
+    rows = prepared.table.to_pylist()
+    source = prepared.histories.source_row
+    chosen = set(source[wanted].tolist())
+    before: dict[str, int] = {}
+    amounts, gaps, distances = [], [], []
+    for at in sorted(range(len(rows)), key=lambda i: (rows[i]["timestamp"], i)):
+        row = rows[at]
+        second = int(row["timestamp"].timestamp() * 1e6) // 1_000_000
+        if at in chosen:
+            amounts.append(np.sign(row["amount"]) * np.log1p(abs(row["amount"])))
+            distances.append(np.log1p(row["distance"] or 0.0))
+            if row["account_id"] in before:
+                gaps.append(np.log1p(second - before[row["account_id"]]))
+        before[row["account_id"]] = second
+    features = fitted.network.features
+    columns = (amounts, gaps, distances)
+    assert features.mean.numpy() == pytest.approx([np.mean(c) for c in columns], rel=1e-4)
+    assert features.deviation.numpy() == pytest.approx([np.std(c) for c in columns], rel=1e-4)
+
+
+def test_the_weights_are_the_running_mean_over_the_steps(
+    prepared: Prepared, wanted: Mask, fitted: Fit
+) -> None:
+    plain = fit(prepared, prepared.histories, wanted, averaging=0.0)
+    mean = [values.astype(np.float64) for values in plain.recording.weights[0]]
+    for step in plain.recording.weights[1:]:
+        mean = [0.9 * old + 0.1 * new for old, new in zip(mean, step, strict=True)]
+    found = [weight.numpy() for weight in fitted.network.logit.trainable_weights]
+    last = [weight.numpy() for weight in plain.network.logit.trainable_weights]
+    for expected, averaged in zip(mean, found, strict=True):
+        assert averaged == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert max(np.abs(a - b).max() for a, b in zip(found, last, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_a_period_of_one_class_is_refused_before_anything_is_fitted(
+    prepared: Prepared, wanted: Mask, only: int
+) -> None:
+    network = build_network(prepared.experiment.network, prepared.experiment.features)
+    before = [weight.numpy() for weight in network.logit.weights]
+    chosen = wanted & (prepared.histories.is_fraud == only)
+    with pytest.raises(InputError, match="the training period holds no fraud or no genuine"):
+        fit_network(network, prepared.histories, chosen, prepared.experiment.training)
+    for old, weight in zip(before, network.logit.weights, strict=True):
+        assert np.array_equal(old, weight.numpy())
+
+
+def permuted(path: Path, folder: Path) -> Path:
+    """The file with its labels in a random order, label times left out."""
+    header, *lines = path.read_text().splitlines()
+    rows = [line.split(",") for line in lines if line.count(",") == header.count(",")]
+    names = header.replace('"', "").split(",")
+    label, time = names.index("is_fraud"), names.index("label_time")
+    order = np.random.default_rng(0).permutation(len(rows))
+    labels = [rows[at][label] for at in order]
+    for row, value in zip(rows, labels, strict=True):
+        row[label], row[time] = value, ""
+    changed = folder / "permuted.csv"
+    changed.write_text("\n".join([header, *map(",".join, rows)]) + "\n")
+    return changed
+
+
+def test_labels_in_random_order_cannot_be_learnt(payments: Path, tmp_path: Path) -> None:
+    # A label is known at once: a row that counted itself would tell its own.
+    at_once = ("features.reputation.refresh=transaction", "split.label_delay_days=0")
+    prepared = prepare(permuted(payments, tmp_path), experiment(*TINY, *at_once))
+    histories = prepared.histories
+    wanted = labelled_rows(histories, prepared.split.training)
+    network = fit(prepared, histories, wanted).network
+    checked = ~prepared.split.training.contains(histories.timestamp_us) & (histories.is_fraud >= 0)
+    logit = predict_rows(network.logit, network.receptive_field, histories, checked)["logit"][:, 0]
+    label = histories.is_fraud[checked]
+    rng = np.random.default_rng(1)
+    by_chance = [average_precision_score(label, rng.permutation(logit)) for _ in range(200)]
+    assert average_precision_score(label, logit) < max(by_chance) + np.std(by_chance)

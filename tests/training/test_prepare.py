@@ -1,0 +1,130 @@
+"""From a file to periods: vocabularies of the training rows alone, every row accounted for."""
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+import pytest
+
+from fraudnet.errors import InputError
+from fraudnet.training.prepare import Prepared, prepare
+from tests.training.world import BAD_LINES, ONLY_LATER, TRAINING_END, experiment
+
+
+@pytest.fixture(scope="module")
+def prepared(payments: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    quarantine = tmp_path_factory.mktemp("prepared") / "quarantine.parquet"
+    return prepare(payments, experiment(), quarantine)
+
+
+@pytest.fixture(scope="module")
+def rows(payments: Path) -> list[dict[str, Any]]:
+    """The good lines, read by pyarrow alone."""
+    lines = payments.read_text().splitlines(keepends=True)[: -len(BAD_LINES)]
+    good = payments.with_name("good.csv")
+    good.write_text("".join(lines))
+    options = pacsv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=True)
+    found: list[dict[str, Any]] = pacsv.read_csv(good, convert_options=options).to_pylist()
+    return found
+
+
+def is_before(row: dict[str, Any], moment: datetime) -> bool:
+    return bool(row["timestamp"] < moment)
+
+
+def test_the_vocabulary_is_that_of_the_training_rows_by_frequency_then_name(
+    prepared: Prepared, rows: list[dict[str, Any]]
+) -> None:
+    assert prepared.split.training.end == TRAINING_END
+    counts = Counter(row["category"] for row in rows if is_before(row, TRAINING_END))
+    del counts[None]
+    (column,) = prepared.experiment.features.categorical
+    assert list(column.vocabulary) == sorted(counts, key=lambda name: (-counts[name], name))
+
+
+def test_a_category_that_comes_later_is_unknown(
+    prepared: Prepared, rows: list[dict[str, Any]]
+) -> None:
+    vocabulary = prepared.experiment.features.categorical[0].vocabulary
+    index = dict.fromkeys([ONLY_LATER, None], 0)
+    index |= {name: position for position, name in enumerate(vocabulary, start=1)}
+    expected = [index[rows[at]["category"]] for at in prepared.histories.source_row]
+    assert prepared.histories.columns["category"].tolist() == expected
+    assert sum(row["category"] == ONLY_LATER for row in rows) > 100
+
+
+def test_the_vocabulary_does_not_depend_on_what_comes_later(
+    payments: Path, prepared: Prepared, tmp_path: Path
+) -> None:
+    header, *lines = payments.read_text().splitlines(keepends=True)
+    last = f"{TRAINING_END:%Y-%m-%dT%H:%M:%SZ}"
+    kept = [
+        line if line.split(",")[1].strip('"') < last else line.replace("travel", "aviation")
+        for line in lines
+    ]
+    assert kept != lines
+    changed = tmp_path / "changed.csv"
+    changed.write_text("".join([header, *kept]))
+    assert prepare(changed, experiment()).experiment.features == prepared.experiment.features
+
+
+def test_a_vocabulary_that_is_given_stays(payments: Path) -> None:
+    given = "features.categorical=[{column='category', vocabulary=['travel', 'food']}]"
+    found = prepare(payments, experiment(given))
+    assert found.experiment.features.categorical[0].vocabulary == ("travel", "food")
+    assert set(np.unique(found.histories.columns["category"])) <= {0, 1, 2}
+
+
+def test_rows_in_are_rows_used_and_rows_quarantined(
+    prepared: Prepared, rows: list[dict[str, Any]]
+) -> None:
+    report = prepared.report
+    assert (report.rows_in, report.rows_used, report.rows_quarantined) == (
+        len(rows) + len(BAD_LINES),
+        len(rows),
+        len(BAD_LINES),
+    )
+    assert report.reasons == dict.fromkeys(BAD_LINES, 1)
+    assert len(prepared.table) == len(prepared.histories) == len(rows)
+    assert sorted(prepared.histories.source_row) == list(range(len(rows)))
+
+
+def test_the_quarantine_holds_the_bad_lines(
+    payments: Path, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    quarantine = tmp_path / "quarantine.parquet"
+    prepare(payments, experiment(), quarantine)
+    held = pq.read_table(quarantine).to_pylist()
+    first = len(rows) + 2
+    assert [(entry["line"], entry["reason"]) for entry in held] == list(
+        enumerate(BAD_LINES, start=first)
+    )
+
+
+def test_the_delay_of_labels_is_that_of_the_experiment(
+    payments: Path, rows: list[dict[str, Any]]
+) -> None:
+    histories = prepare(payments, experiment("split.label_delay_days=2")).histories
+    late = {at for at, row in enumerate(rows) if row["label_time"] is not None}
+    delay = histories.known_us - histories.timestamp_us
+    own = np.isin(histories.source_row, list(late))
+    assert set(delay[~own]) == {2 * 86_400_000_000}
+    assert len(set(delay[own])) > 100
+
+
+def test_a_file_without_labels_is_refused(payments: Path, tmp_path: Path) -> None:
+    skipping = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip")
+    table = pacsv.read_csv(payments, parse_options=skipping)
+    path = tmp_path / "unlabelled.parquet"
+    pq.write_table(table.drop_columns(["is_fraud"]), path)
+    with pytest.raises(InputError, match="there is no column 'is_fraud'"):
+        prepare(path, experiment())
+
+
+def test_a_column_that_a_feature_reads_must_be_there(payments: Path) -> None:
+    with pytest.raises(InputError, match="there is no column 'speed'"):
+        prepare(payments, experiment("features.numeric=['speed']"))

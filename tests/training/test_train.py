@@ -1,0 +1,231 @@
+"""A training's calibration, threshold, distance and figures, each from the rows it may see."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.distance import mahalanobis
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from fraudnet.errors import InputError
+from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.scoring import predict_rows
+from fraudnet.training.tracking import tracked_run
+from fraudnet.training.train import evaluate, train
+from fraudnet.transactions.report import fingerprint
+from tests.training.test_calibration import most_likely, shrunk_inverse
+from tests.training.world import TRAINING_END, World, experiment, logging_to
+
+pytestmark = pytest.mark.xdist_group("trained")
+
+Mask = NDArray[np.bool_]
+DELAY = timedelta(days=7)
+PERIODS = {
+    "training": (datetime(2025, 1, 1, tzinfo=UTC), TRAINING_END),
+    "validation": (TRAINING_END + DELAY, TRAINING_END + 2 * DELAY),
+    "test": (TRAINING_END + 3 * DELAY, TRAINING_END + 4 * DELAY),
+}
+
+
+def rows_of(world: World) -> list[dict[str, Any]]:
+    """The table's rows, in the order of the histories."""
+    rows = world.prepared.table.to_pylist()
+    return [rows[at] for at in world.prepared.histories.source_row]
+
+
+def chosen(world: World, period: str, *, known: bool = False, labelled: bool = True) -> Mask:
+    begin, end = PERIODS[period]
+    return np.array(
+        [
+            begin <= row["timestamp"] < end
+            and not (labelled and row["is_fraud"] is None)
+            and not (known and (row["label_time"] or row["timestamp"] + DELAY) > end + DELAY)
+            for row in rows_of(world)
+        ]
+    )
+
+
+def test_the_flags_of_the_validation_period_are_within_the_alert_budget(world: World) -> None:
+    probability = world.answers["fraud_probability"][chosen(world, "validation", labelled=False)]
+    threshold = world.trained.facts.threshold.probability
+    budget = 7 * 10
+    assert (probability > threshold + 1e-6).sum() <= budget
+    assert (probability > threshold - 1e-6).sum() > budget
+    assert world.trained.facts.threshold.alerts_per_day == 10
+
+
+def test_the_calibration_is_the_most_likely_on_labels_that_are_known_in_time(world: World) -> None:
+    checked = chosen(world, "validation", known=True)
+    assert (chosen(world, "validation") & ~checked).sum() > 20
+    slope, intercept = most_likely(
+        world.answers["logit"][checked], world.prepared.histories.is_fraud[checked]
+    )
+    calibration = world.trained.facts.calibration
+    assert calibration["slope"] == pytest.approx(slope, rel=1e-2)
+    assert calibration["intercept"] == pytest.approx(intercept, rel=1e-2)
+    assert world.trained.network.calibration.slope.numpy() == calibration["slope"]
+    assert world.trained.network.calibration.intercept.numpy() == calibration["intercept"]
+
+
+def test_the_distance_is_from_genuine_training_rows(world: World) -> None:
+    network, histories = world.trained.network, world.prepared.histories
+    everything = np.ones(len(histories), bool)
+    found = predict_rows(network.fingerprint, network.receptive_field, histories, everything)
+    activations = found["fingerprint"].astype(np.float64)
+    genuine = activations[chosen(world, "training", known=True) & (histories.is_fraud == 0)]
+    inverse = shrunk_inverse(genuine)
+    some = np.random.default_rng(0).choice(len(histories), 200, replace=False)
+    expected = [mahalanobis(activations[at], genuine.mean(axis=0), inverse) for at in some]
+    assert world.answers["ood_distance"][some] == pytest.approx(np.array(expected), rel=1e-3)
+
+
+def test_the_quantiles_are_of_genuine_validation_rows(world: World) -> None:
+    genuine = chosen(world, "validation") & (world.prepared.histories.is_fraud == 0)
+    distance = world.answers["ood_distance"][genuine]
+    expected = {q: np.quantile(distance, float(q)) for q in ("0.5", "0.9", "0.99", "0.999")}
+    assert world.trained.facts.ood_quantiles == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("period", ["validation", "test"])
+def test_the_figures_are_those_of_scikit_learn(world: World, period: str) -> None:
+    checked = chosen(world, period)
+    label = world.prepared.histories.is_fraud[checked]
+    probability = world.answers["fraud_probability"][checked]
+    flagged = probability >= world.trained.facts.threshold.probability
+    amount = np.abs(world.prepared.histories.amount[checked])
+    expected = {
+        "transactions": len(label),
+        "fraud_share": label.mean(),
+        "average_precision": average_precision_score(label, probability),
+        "roc_auc": roc_auc_score(label, probability),
+        "brier_score": brier_score_loss(label, probability),
+        "alerts_per_day": flagged.sum() / 7,
+        "recall_at_alert_budget": recall_score(label, flagged),
+        "precision_at_alert_budget": precision_score(label, flagged),
+        "value_recall_at_alert_budget": np.average(flagged, weights=amount * label),
+    }
+    figures = world.trained.facts.metrics[period]
+    assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=1e-4)
+    assert figures.keys() - expected == {
+        "card_precision_at_10",
+        "card_precision_at_10_ceiling",
+    }
+
+
+def test_it_has_learnt_something(world: World) -> None:
+    figures = world.trained.facts.metrics["validation"]
+    assert figures["average_precision"] > 3 * figures["fraud_share"]
+
+
+def test_the_facts_are_of_this_data_and_network(world: World) -> None:
+    facts = world.trained.facts
+    assert facts.training_data == {
+        "fingerprint": fingerprint(world.prepared.table),
+        "rows": len(world.prepared.histories),
+        "recipe": "canonical",
+    }
+    assert facts.periods == {
+        name: f"{begin:%Y-%m-%d} 00:00 .. {end:%Y-%m-%d} 00:00"
+        for name, (begin, end) in PERIODS.items()
+    }
+    assert facts.receptive_field == world.trained.network.receptive_field
+    asked = experiment()
+    assert facts.experiment.model_copy(update={"features": asked.features}) == asked
+
+
+def test_the_windows_end_in_the_validation_period_and_hold_its_frauds(world: World) -> None:
+    windows, rows = world.trained.windows, rows_of(world)
+    count = min(2000, int(chosen(world, "validation", labelled=False).sum()))
+    length = world.trained.facts.receptive_field
+    assert {values.shape for values in windows.values()} == {(count, length)}
+    assert windows["valid"][:, -1].all()
+
+    def shown(mask: Mask) -> set[tuple[float, int, int]]:
+        return {
+            (
+                float(np.float32(rows[at]["amount"])),
+                int(rows[at]["timestamp"].timestamp() // 86_400),
+                int(rows[at]["timestamp"].timestamp() % 86_400),
+            )
+            for at in np.flatnonzero(mask)
+        }
+
+    newest = (windows[name][:, -1].tolist() for name in ("amount", "day", "second"))
+    held = set(zip(*newest, strict=True))
+    period = chosen(world, "validation", labelled=False)
+    assert held <= shown(period)
+    assert shown(period & (world.prepared.histories.is_fraud == 1)) <= held
+
+
+def test_a_test_period_that_was_seen_is_refused_and_nothing_is_logged(world: World) -> None:
+    seen = experiment("split.test_days=15")
+    prepared = prepare(world.data, seen)
+    client = mlflow.MlflowClient(world.store)
+    before = client.get_run(world.trained.facts.mlflow_run_id).to_dictionary()
+    with logging_to(world.store), pytest.raises(InputError) as caught:
+        evaluate(prepared, world.trained)
+    assert "2025-02-15 00:00 .. 2025-03-02 00:00 begins before the validation period" in str(
+        caught.value
+    )
+    assert client.get_run(world.trained.facts.mlflow_run_id).to_dictionary() == before
+
+
+def test_a_test_period_may_begin_where_the_validation_ended(world: World, scratch: str) -> None:
+    prepared = prepare(world.data, experiment("split.test_days=14", "split.training_days=20"))
+    features = prepared.experiment.features
+    assert features == world.prepared.experiment.features
+    with logging_to(scratch), tracked_run("another"):
+        again = evaluate(prepared, world.trained)
+    assert again.facts.periods["test"] == "2025-02-16 00:00 .. 2025-03-02 00:00"
+    begin = PERIODS["validation"][1].timestamp() * 1e6
+    checked = (prepared.histories.timestamp_us >= begin) & (prepared.histories.is_fraud >= 0)
+    expected = average_precision_score(
+        prepared.histories.is_fraud[checked], world.answers["fraud_probability"][checked]
+    )
+    assert again.facts.metrics["test"]["average_precision"] == pytest.approx(expected, rel=1e-3)
+    assert again.facts.metrics["validation"] == world.trained.facts.metrics["validation"]
+
+
+def relabelled(world: World, period: str, label: int) -> Prepared:
+    """The prepared data with one label for all of a period."""
+    prepared = world.prepared
+    changed = prepared.histories.is_fraud.copy()
+    changed[chosen(world, period, labelled=False)] = label
+    return replace(prepared, histories=replace(prepared.histories, is_fraud=changed))
+
+
+@pytest.mark.parametrize("label", [-1, 0, 1])
+def test_a_test_period_without_both_classes_is_refused(
+    world: World, scratch: str, label: int
+) -> None:
+    prepared = relabelled(world, "test", label)
+    with (
+        logging_to(scratch),
+        tracked_run("another"),
+        pytest.raises(InputError, match=r"test period .* needs both frauds and genuine"),
+    ):
+        evaluate(prepared, world.trained)
+
+
+@pytest.mark.parametrize("label", [-1, 0, 1])
+def test_a_validation_period_without_both_classes_is_refused(
+    world: World, scratch: str, label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraudnet.training.train.fit_network", lambda *_: None)
+    prepared = relabelled(world, "validation", label)
+    with (
+        logging_to(scratch),
+        tracked_run("another"),
+        pytest.raises(InputError, match="the validation period holds no fraud or no genuine"),
+    ):
+        train(prepared)
