@@ -83,6 +83,11 @@ def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
         "--seeds", type=int, default=plan.seeds, metavar="N",
         help="repeat every fit with seeds 0 to N - 1 (default: %(default)s)",
     )  # fmt: skip
+    made.add_argument(
+        "--refresh", choices=("transaction", "day"), default=plan.refresh,
+        help="counterparty counts that the network reads: as of each transaction, or of the "
+        "midnight before, as a device has them (default: %(default)s)",
+    )  # fmt: skip
     made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
 
 
@@ -112,6 +117,7 @@ def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
         training_days=arguments.training_days,
         folds=arguments.folds,
         seeds=arguments.seeds,
+        refresh=arguments.refresh,
     )
     if arguments.json:
         _refuse_unwritable(arguments.json)

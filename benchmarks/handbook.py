@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -79,6 +80,8 @@ class Plan:
     training_days: Sequence[int] = (28,)
     folds: Sequence[int] = tuple(STARTS)
     seeds: int = 1
+    # Of the moment, as the Handbook's features have them; of a device, those of midnight.
+    refresh: Literal["transaction", "day"] = "transaction"
 
     def __post_init__(self) -> None:
         if wrong := [name for name in self.models if name not in MODELS]:
@@ -125,8 +128,7 @@ def measure(transactions: Transactions, plan: Plan) -> list[Row]:
             or no genuine transaction.
     """
     _refuse_short_span(transactions, plan.periods)
-    # Counts of the moment, as the Handbook's features and so the peer have them.
-    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    features = FeatureSpecification(reputation=Reputation(refresh=plan.refresh))
     histories = build_histories(transactions.table, features, DELAY_DAYS)
     masks = {fold: _rows_of(histories, fold) for fold in plan.periods}
     known = models()

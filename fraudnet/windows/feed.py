@@ -114,10 +114,12 @@ def snapshot_of(source: Source, as_of: datetime, path: Path) -> Path:
     moment_us = microseconds(as_of)
     # Of a transaction at that very moment the label may be known, but it does not count itself.
     before = histories.timestamp_us < moment_us
-    columns = (histories.counterparty, histories.known_us, histories.is_fraud)
-    key, known_us, is_fraud = (column[before] for column in columns)
-    as_of_us = np.full(len(codes), moment_us)
-    counts = counts_as_of(reputation, codes, as_of_us, (key, known_us, is_fraud))
+    events = (
+        histories.counterparty[before],
+        histories.known_us[before],
+        histories.is_fraud[before],
+    )
+    counts = counts_as_of(reputation, codes, np.full(len(codes), moment_us), events)
     seen = np.flatnonzero(counts.any(axis=1))
     write_snapshot(path, reputation, [names[i] for i in seen], counts[seen], moment_us)
     return path

@@ -178,4 +178,7 @@ def logging_to(store: str) -> Iterator[None]:
     """MLflow uses this store."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store)
+        # MLflow sets it; that way it is put back.
+        patch.setenv("MLFLOW_EXPERIMENT_ID", "")
+        patch.delenv("MLFLOW_EXPERIMENT_ID")
         yield
