@@ -115,12 +115,19 @@ def threshold_for_alerts(score: Floats, days: float, alerts_per_day: float) -> f
 
     Returns:
         A threshold that flags at most `days` x `alerts_per_day` of them; ties are left out whole.
+        It lies half-way between two scores, so that another runtime's rounding flips no decision.
     """
     allowed = int(days * alerts_per_day)
     ranked = np.sort(score)[::-1]
     if allowed >= len(ranked):
         return float(ranked[-1])
-    return float(np.nextafter(ranked[allowed], np.float32(np.inf), dtype=np.float32))
+    first_out = ranked[allowed]
+    flagged = ranked[ranked > first_out]
+    if not len(flagged):
+        return float(np.nextafter(first_out, np.inf, dtype=ranked.dtype))
+    # In the scores' own precision, in which the two may be neighbours.
+    middle = first_out + (flagged[-1] - first_out) / 2
+    return float(middle if middle > first_out else flagged[-1])
 
 
 def figures_of(scored: Scored, threshold: float, card_precision_k: int) -> dict[str, float]:

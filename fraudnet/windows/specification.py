@@ -75,8 +75,14 @@ class FeatureSpecification(Section):
         default=(), description="columns of numbers, beside the amount; missing reads as 0"
     )
     reputation: Reputation | None = Field(
-        default_factory=Reputation, description="counterparty counts; null = none"
+        default_factory=Reputation,
+        description='counterparty counts; "none" = the network reads none',
     )
+
+    @field_validator("reputation", mode="before")
+    @classmethod
+    def _none(cls, value: object) -> object:
+        return None if value == "none" else value  # TOML has no null
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -17,6 +17,11 @@ def parse(values: dict[str, Any]) -> FeatureSpecification:
     return parse_section(FeatureSpecification, values, "features.toml")
 
 
+def test_reputation_can_be_left_out_in_toml() -> None:
+    specification = parse_section(FeatureSpecification, {"reputation": "none"}, "here")
+    assert [i.name for i in specification.inputs] == ["amount", "day", "second", "valid"]
+
+
 def test_inputs_have_one_order_and_their_types() -> None:
     assert [(i.name, i.dtype, i.kind) for i in parse(DECLARED).inputs] == [
         ("amount", "float32", "amount"),
