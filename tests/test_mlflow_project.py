@@ -15,7 +15,7 @@ from fraudnet.cli import COMMANDS, build_parser
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "mlflow"
-SMALL = {"accounts": 150, "counterparties": 120, "days": 50, "epochs": 2, "score_days": 1}
+SMALL = {"accounts": 250, "counterparties": 120, "days": 60, "epochs": 12, "score_days": 1}
 LINE = re.compile(r"^([A-Za-z0-9_.-]+)(\[[^]]*\])?==")
 
 
@@ -67,10 +67,13 @@ def mlflow_run(folder: Path, manager: str, output: Path) -> subprocess.Completed
     program = "import sys; from mlflow.cli import cli; sys.exit(cli())"
     parameters = {**SMALL, "output": output}
     pairs = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
+    environment = {n: value for n, value in os.environ.items() if not n.startswith("MLFLOW_")}
+    # As in an activated environment: `--env-manager local` takes the `python` of the path.
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [sys.executable, "-c", program, "run", str(PROJECT), "--env-manager", manager, *pairs],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
@@ -86,7 +89,7 @@ def check_whole_way(folder: Path, output: Path) -> None:
     assert run.info.status == "FINISHED"
     assert {"validation_average_precision", "test_average_precision"} <= run.data.metrics.keys()
     assert run.data.metrics["parity_different_decisions"] == 0
-    assert run.data.params["training.epochs"] == "2"
+    assert run.data.params["training.epochs"] == "12"
     assert run.inputs is not None
     (data, *_) = run.inputs.dataset_inputs
     assert len(data.dataset.digest) >= 32
