@@ -44,13 +44,15 @@ def open_artifact(path: Path) -> Artifact:
 
 
 def read_documents(path: Path) -> dict[str, Any]:
-    """Reads `contract.json` and `vectors.json` of an artifact, neither checked.
+    """Reads `contract.json` and `vectors.json` of an artifact, which are not checked.
 
     Raises:
-        ArtifactError: the file is missing, truncated, or its tail is damaged.
+        ArtifactError: the file is missing, truncated or damaged.
     """
     with _named(path):
-        return _split(path.read_bytes())[1]
+        model, documents = _split(path.read_bytes())
+        _check_digest(model, documents["contract.json"])
+        return documents
 
 
 @contextmanager
@@ -68,9 +70,7 @@ def _open(content: bytes) -> Artifact:
     contract_document = documents["contract.json"]
     contract = parse_contract(contract_document)
     # Before the runtime sees the model: tflite-runtime crashes on a damaged flatbuffer.
-    digest = contract_document.get("model_sha256")
-    if digest is not None and digest != hashlib.sha256(model).hexdigest():
-        raise ArtifactError("the model differs from its sha256 in contract.json; copy it again")
+    _check_digest(model, contract_document)
     network = Network(model, contract.signature)
     _check_tensors(contract, network)
     _check_answers(contract, network, documents["vectors.json"])
@@ -95,6 +95,12 @@ def _split(content: bytes) -> tuple[bytes, dict[str, Any]]:
     except (KeyError, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise ArtifactError(f"its zip tail is damaged ({error}); copy the file again") from error
     return content[:start], documents
+
+
+def _check_digest(model: bytes, contract_document: object) -> None:
+    digest = contract_document.get("model_sha256") if isinstance(contract_document, dict) else None
+    if digest is not None and digest != hashlib.sha256(model).hexdigest():
+        raise ArtifactError("the model differs from its sha256 in contract.json; copy it again")
 
 
 def _check_tensors(contract: Contract, network: Network) -> None:

@@ -12,6 +12,9 @@ class Quarantine:
     """A JSON lines file of rows that could not be used; made when the first one comes."""
 
     def __init__(self, path: Path) -> None:
+        if path.is_dir() or not path.parent.is_dir():
+            what = "a folder" if path.is_dir() else f"in {path.parent}, which is no folder"
+            raise DeviceInputError(f"{path}: is {what}; give --quarantine a file in a folder")
         self.path = path
         self.first_reason = ""
         self._file: TextIO | None = None

@@ -189,7 +189,7 @@ def test_input_of_no_use_ends_in_one_line(
 def test_paths_of_no_use_end_in_one_line(shell: Shell, tmp_path: Path) -> None:
     bad = shell.file(as_lines([STREAM[0], {}]))
     for arguments, reason in [
-        (["--quarantine", str(tmp_path), bad], f"{tmp_path}: Is a directory; give --quarantine"),
+        (["--quarantine", str(tmp_path), bad], f"{tmp_path}: is a folder; give --quarantine"),
         ([str(tmp_path / "none.csv")], f"{tmp_path / 'none.csv'}: No such file"),
         (["--store", str(tmp_path), bad], f"{tmp_path}: unable to open"),
         (["--artifact", bad, bad], f"{bad}: not a TFLite file"),
@@ -264,3 +264,16 @@ def test_the_example_of_the_help_works(
     assert done.returncode == 0, done.stderr
     assert len((tmp_path / "decisions.jsonl").read_text().splitlines()) == 40
     assert sys.executable in program
+
+
+@pytest.mark.parametrize("place", [".", "none/bad.jsonl"])
+def test_place_of_the_quarantine_is_checked_before_any_row(
+    artifact: Path, tmp_path: Path, place: str
+) -> None:
+    store, text = tmp_path / "s.sqlite", tmp_path / "input.jsonl"
+    text.write_text(as_lines(STREAM))
+    quarantine = ["--quarantine", tmp_path / place]
+    command = command_line("--artifact", artifact, "--store", store, *quarantine, text)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "give --quarantine a file in a folder" in done.stderr
