@@ -112,7 +112,7 @@ def build_network(config: NetworkConfig, specification: FeatureSpecification) ->
     Sandler et al. 2018, "MobileNetV2", section 3, in one dimension; the squeeze-and-excitation
     stands between depthwise filter and projection as in Howard et al. 2019, "MobileNetV3",
     section 5.3. Without their batch normalisation: frauds and the counts that show them are so rare
-    that statistics of a batch are noise, which cost .02 average precision and half the speed.
+    that statistics of a batch are noise, and computing them takes as long as all the rest.
     """
     # The layer of an input is not named as its column is, which may be named as any other layer.
     inputs = {
