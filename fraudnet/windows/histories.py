@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudnet.windows.reputation import known_times_us, reputation_counts
+from fraudnet.windows.reputation import known_times_us, reputation_counts, sorted_order
 from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification
 
 Array = npt.NDArray[np.generic]
@@ -59,33 +59,33 @@ def build_histories(
     Raises:
         KeyError: a column that the specification names is not in the table.
     """
-    account = _codes(table["account_id"])
     timestamp = _microseconds(table["timestamp"])
-    order = np.lexsort((timestamp, account))
-    account, timestamp = account[order], timestamp[order]
     label_time = None
     if "label_time" in table.column_names:
-        label_time = _microseconds(pc.fill_null(table["label_time"], -1))[order]
+        label_time = _microseconds(pc.fill_null(table["label_time"], -1))
     known = known_times_us(timestamp, label_time, label_delay_days)
-    is_fraud = _labels(table)[order]
-    counterparty = _codes(table["counterparty_id"])[order]
-    columns = _raw_columns(table, specification, order, timestamp)
+    is_fraud, counterparty = _labels(table), _codes(table["counterparty_id"])
+    columns: dict[str, Array] = {}
     if specification.reputation is not None:
         counts = reputation_counts(
             specification.reputation, counterparty, timestamp, known, is_fraud
         )
         names = [i.name for i in specification.inputs if i.kind == "reputation"]
-        columns |= {name: np.ascontiguousarray(counts[:, i]) for i, name in enumerate(names)}
+        columns = {name: counts[:, i] for i, name in enumerate(names)}
+    account = _codes(table["account_id"])
+    order = sorted_order(account, timestamp)
+    for values in columns.values():
+        values[:] = values[order]  # in place: these are the bulk of what is held
     return Histories(
         offsets=np.concatenate(([0], np.cumsum(np.bincount(account)))).astype(np.int64),
-        account=account,
-        source_row=order.astype(np.int64),
-        timestamp_us=timestamp,
-        known_us=known,
-        is_fraud=is_fraud,
+        account=account[order],
+        source_row=order,
+        timestamp_us=timestamp[order],
+        known_us=known[order],
+        is_fraud=is_fraud[order],
         amount=table["amount"].to_numpy()[order],
-        counterparty=counterparty,
-        columns=columns,
+        counterparty=counterparty[order],
+        columns=_raw_columns(table, specification, order, timestamp[order]) | columns,
         specification=specification,
     )
 
