@@ -1,22 +1,34 @@
 """Judges rows: every value is read into its canonical type, every bad row gets one fault."""
 
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
-from fraudnet.transactions.recipe import LabelColumn, Recipe, TimeColumn
+from fraudnet.transactions.recipe import (
+    Column,
+    CurrencyColumn,
+    IdColumn,
+    LabelColumn,
+    Recipe,
+    TimeColumn,
+)
+from fraudnet.transactions.seen import SeenIds
+from fraudnet.transactions.sources.rows import Rows
 
 _TIME = pa.timestamp("us", tz="UTC")
 _NAIVE_TIME = pa.timestamp("us")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROUNDED = r"^[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+|\.0+)$"
+# Of joined parts, one that ends in .0 still tells: the parts are codes, not long numbers.
+_ROUNDED_PART = r"(^|{joint})[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+)($|{joint})"
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(nan|inf(inity)?))$"
 _ISO = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ][\d:.]+(Z|[+-][\d:]+)?)?$"
 _OFFSET = r"[T ]\d\d[\d:.]*(Z|[+-]\d\d(:?\d\d)?)$"
@@ -25,29 +37,10 @@ _UNIT_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9, "d
 
 
 @dataclass(frozen=True)
-class BrokenLine:
-    """A line that could not be taken apart into values."""
-
-    line: int
-    code: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What a source holds, before any of it is judged."""
-
-    place: str  # the file, for errors
-    table: pa.Table  # our column names, the source's own types and values
-    line: npt.NDArray[np.int64]  # of each row: line of the text file, or row of the table; from 1
-    broken: list[BrokenLine]
-    unread: list[str]  # source columns that the recipe says nothing of
-
-
-@dataclass(frozen=True)
 class Fault:
     """Why one row cannot be used."""
 
+    place: str  # file or table
     line: int
     name: str  # our column, or "line" where the whole line is bad
     code: str  # what is wrong with it; `report.SENTENCES` says it in words
@@ -63,42 +56,73 @@ class Checked:
     faults: list[Fault]  # by line
 
 
-def check(rows: Rows, recipe: Recipe, now: datetime) -> Checked:
-    """Reads every row into the canonical types; the rows that fail a check are set aside.
+class Checks:
+    """Judges the pieces of one source, in their order; it remembers what spans them."""
 
-    A row has the first fault that is found in it. Of several good rows with one
-    `transaction_id` the first is used.
+    def __init__(self, recipe: Recipe, now: datetime) -> None:
+        """Begin with a source.
 
-    Args:
-        rows: what the source holds.
-        recipe: how its values are to be read.
-        now: with its offset; a transaction over a day later lies in the future.
+        Args:
+            recipe: how its values are to be read.
+            now: with its offset; a transaction over a day later lies in the future.
+        """
+        self.recipe = recipe
+        self.now = now
+        self.formats: dict[str, str] = {}  # of our columns of times, once chosen
+        self._seen = SeenIds()
+        self._currencies: Counter[str] = Counter()
 
-    Raises:
-        InputError: a column is of a type that cannot be what the recipe says it is.
-    """
-    sheet = _Sheet(rows, recipe)
-    sheet.check_header()
-    columns = {
-        "transaction_id": sheet.transaction_id(),
-        "timestamp": sheet.timestamp(now),
-        "account_id": sheet.identifier("account_id", needed=True),
-        "counterparty_id": sheet.identifier("counterparty_id"),
-        "amount": sheet.amount(),
-        "category": sheet.text("category"),
-        "is_fraud": sheet.label(recipe.is_fraud),
-    }
-    if recipe.label_time and sheet.has("label_time"):
-        columns["label_time"] = sheet.label_time(recipe.label_time, columns["timestamp"])
-    columns |= {name: sheet.text(name) for name in recipe.categorical if sheet.has(name)}
-    columns |= {name: sheet.number(name) for name in recipe.numeric if sheet.has(name)}
-    columns |= {name: sheet.text(name) for name in recipe.report if sheet.has(name)}
-    sheet.check_duplicates(columns["transaction_id"])
-    good = sheet.fault < 0
-    used = pa.table(columns)
-    checked = Checked(used if good.all() else used.filter(good), sheet.faults_by_line())
-    assert len(rows.table) + len(rows.broken) == len(checked.used) + len(checked.faults)
-    return checked
+    def check(self, rows: Rows) -> Checked:
+        """Reads every row into the canonical types; the rows that fail a check are set aside.
+
+        A row has the first fault that is found in it. Of several good rows with one
+        `transaction_id` the first is used.
+
+        Raises:
+            InputError: a column is of a type that cannot be what the recipe says it is, or the
+                amounts are of several currencies and the recipe does not say that they may be.
+        """
+        recipe, sheet = self.recipe, _Sheet(rows, self.recipe)
+        sheet.check_header()
+        columns = {
+            "transaction_id": sheet.transaction_id(),
+            "timestamp": sheet.timestamp(self.now, self.formats),
+            "account_id": sheet.identifier("account_id", needed=True),
+            "counterparty_id": sheet.identifier("counterparty_id"),
+            "amount": sheet.amount(),
+            "category": sheet.text("category"),
+            "is_fraud": sheet.label(recipe.is_fraud),
+        }
+        if recipe.label_time and sheet.has("label_time"):
+            columns["label_time"] = sheet.label_time(
+                recipe.label_time, columns["timestamp"], self.formats
+            )
+        if recipe.currency and sheet.has("currency"):
+            columns["currency"] = sheet.currency(recipe.currency)
+        columns |= {name: sheet.text(name) for name in recipe.categorical if sheet.has(name)}
+        columns |= {name: sheet.number(name) for name in recipe.numeric if sheet.has(name)}
+        columns |= {name: sheet.text(name) for name in recipe.report if sheet.has(name)}
+        if sheet.has("transaction_id"):
+            sheet.check_duplicates(columns["transaction_id"], self._seen)
+        good = sheet.fault < 0
+        used = pa.table(columns)
+        checked = Checked(used if good.all() else used.filter(good), sheet.faults_by_line())
+        assert len(rows.table) + len(rows.broken) == len(checked.used) + len(checked.faults)
+        self._refuse_mixed_currencies(rows.place, checked.used)
+        return checked
+
+    def _refuse_mixed_currencies(self, place: str, used: pa.Table) -> None:
+        if "currency" not in used.column_names or getattr(self.recipe.currency, "mixed", False):
+            return
+        for count in pc.value_counts(used["currency"]).to_pylist():
+            self._currencies[count["values"]] += count["counts"]
+        if len(self._currencies) > 1:
+            counts = ", ".join(f"{name} {n:,}" for name, n in self._currencies.most_common(5))
+            raise InputError(
+                f"{place}: the amounts are in several currencies ({counts}), which cannot be "
+                "compared: convert them, or name the one to keep with currency.only in recipe "
+                f"{self.recipe.name}, or allow them with currency.mixed = true"
+            )
 
 
 class _Sheet:
@@ -121,7 +145,7 @@ class _Sheet:
             self.faults.append((name, code))
 
     def refuse(self, name: str, held: pa.DataType, expected: str) -> NoReturn:
-        source = self.recipe.source_columns[name]
+        source = " + ".join(self.recipe.source_columns[name])
         raise InputError(
             f"{self.rows.place}: column '{source}' for {name} holds {held}, expected {expected}; "
             f"convert it, or name another column in recipe {self.recipe.name}"
@@ -129,16 +153,13 @@ class _Sheet:
 
     def check_header(self) -> None:
         if _is_text(self.rows.table["amount"].type):
-            repeated = pc.equal(self.values("amount"), self.recipe.amount.column)
+            repeated = pc.equal(self.values("amount"), " ".join(self.recipe.amount.parts))
             self.fail("line", "header_repeated", repeated)
 
-    def check_duplicates(self, ids: pa.ChunkedArray) -> None:
+    def check_duplicates(self, ids: pa.ChunkedArray, seen: SeenIds) -> None:
         good = np.flatnonzero(self.fault < 0)
-        codes = ids.take(good).combine_chunks().dictionary_encode().indices.to_numpy()
-        # Codes are given out in order of first appearance: a new id is a new highest code.
-        new = np.diff(np.maximum.accumulate(codes), prepend=-1) > 0
         repeated = np.zeros(len(ids), dtype=bool)
-        repeated[good[~new]] = True
+        repeated[good] = seen.repeats(ids.take(good))
         self.fail("transaction_id", "duplicate", pa.chunked_array([repeated]))
 
     def values(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
@@ -171,7 +192,11 @@ class _Sheet:
         if self.has(name) and pa.types.is_floating(held := self.rows.table[name].type):
             self.refuse(name, held, "text or integers, since floats round identifiers")
         values = self.text(name, needed=needed)
-        self.fail(name, "rounded", pc.match_substring_regex(values, _ROUNDED))
+        at: Column | IdColumn = getattr(self.recipe, name)
+        rounded = _ROUNDED
+        if isinstance(at, Column) and len(at.parts) > 1:
+            rounded = _ROUNDED_PART.format(joint=re.escape(at.join))
+        self.fail(name, "rounded", pc.match_substring_regex(values, rounded))
         return values
 
     def transaction_id(self) -> pa.ChunkedArray:
@@ -184,7 +209,7 @@ class _Sheet:
         values = self.values(name, needed=needed)
         if not (_is_text(values.type) or _is_number(values.type)):
             self.refuse(name, values.type, "numbers")
-        numbers = _parse_numbers(values)
+        numbers = _parse_numbers(values, self.recipe)
         self.fail(name, "not_a_number", _lost(values, numbers))
         if not needed:
             numbers = _null_where(pc.is_nan(numbers), numbers)
@@ -198,25 +223,57 @@ class _Sheet:
             self.fail("amount", "negative", pc.less(amounts, 0.0))
         return amounts
 
-    def time(self, name: str, at: TimeColumn, *, needed: bool = False) -> pa.ChunkedArray:
+    def currency(self, at: CurrencyColumn) -> pa.ChunkedArray:
+        values = self.text("currency", needed=True)
+        if at.only is not None:
+            self.fail("currency", "other_currency", pc.not_equal(values, at.only))
+        return values
+
+    def time(
+        self, name: str, at: TimeColumn, formats: dict[str, str], *, needed: bool = False
+    ) -> pa.ChunkedArray:
         values = self.values(name, needed=needed)
         if _is_number(values.type) and at.unit is None:
             self.refuse(name, values.type, "times (or give unit = 's' and origin in the recipe)")
         if not (_is_text(values.type) or _is_number(values.type) or _is_time(values.type)):
             self.refuse(name, values.type, "times")
-        times = _parse_times(values, at)
+        if name not in formats and values.null_count < len(values):
+            formats[name] = self.chosen_format(name, values, at)
+        times = _parse_times(values, at, formats.get(name, at.formats[0]), self.recipe)
         self.fail(name, "unparsable", _lost(values, times))
+        self.fail(name, "too_early", pc.less(times, at.not_before))
         return times
 
-    def timestamp(self, now: datetime) -> pa.ChunkedArray:
-        times = self.time("timestamp", self.recipe.timestamp, needed=True)
-        self.fail("timestamp", "before_1970", pc.less(times, _EPOCH))
+    def chosen_format(self, name: str, values: pa.ChunkedArray, at: TimeColumn) -> str:
+        """The format that reads most of the values."""
+        if len(at.formats) == 1 or not _is_text(values.type):
+            return at.formats[0]
+        read = {each: _parse_times(values, at, each, self.recipe) for each in at.formats}
+        believed = {
+            each: pc.if_else(pc.less(times, at.not_before), pa.scalar(None, _TIME), times)
+            for each, times in read.items()
+        }
+        best, *others = sorted(believed, key=lambda each: believed[each].null_count)
+        for other in others:
+            if believed[other].null_count > believed[best].null_count:
+                break
+            if not believed[other].equals(believed[best]):
+                raise InputError(
+                    f"{self.rows.place}: the times of {name} can be read as '{best}' and as "
+                    f"'{other}', which differ; leave the right one in recipe {self.recipe.name}"
+                )
+        return best
+
+    def timestamp(self, now: datetime, formats: dict[str, str]) -> pa.ChunkedArray:
+        times = self.time("timestamp", self.recipe.timestamp, formats, needed=True)
         latest = now.astimezone(UTC) + timedelta(days=1)
         self.fail("timestamp", "in_the_future", pc.greater(times, latest))
         return times
 
-    def label_time(self, at: TimeColumn, timestamps: pa.ChunkedArray) -> pa.ChunkedArray:
-        times = self.time("label_time", at)
+    def label_time(
+        self, at: TimeColumn, timestamps: pa.ChunkedArray, formats: dict[str, str]
+    ) -> pa.ChunkedArray:
+        times = self.time("label_time", at, formats)
         self.fail("label_time", "before_timestamp", pc.less(times, timestamps))
         return times
 
@@ -226,20 +283,29 @@ class _Sheet:
             return values.cast(pa.int8())
         known = pa.array([*at.fraud, *at.genuine], pa.string())
         meaning = pa.array([1] * len(at.fraud) + [0] * len(at.genuine), pa.int8())
+        none = pc.is_in(
+            pc.utf8_lower(values),
+            value_set=pc.utf8_lower(pa.array(at.unlabelled, pa.string())),
+        )
+        values = _null_where(none, values)
         position = pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(known))
         labels = pc.take(meaning, position)
         self.fail("is_fraud", "unknown_label", _lost(values, labels))
         return labels
 
     def faults_by_line(self) -> list[Fault]:
-        sources = self.recipe.source_columns
-        found = [Fault(at.line, "line", at.code, _shown(at.text), None) for at in self.rows.broken]
+        sources = {name: " + ".join(parts) for name, parts in self.recipe.source_columns.items()}
+        place = self.rows.place
+        found = [
+            Fault(place, at.line, "line", at.code, _shown(at.text), None) for at in self.rows.broken
+        ]
         bad = np.flatnonzero(self.fault >= 0)
         for index, row in zip(bad, self.rows.table.take(bad).to_pylist(), strict=True):
             name, code = self.faults[self.fault[index]]
             shown = {key: _shown(value) for key, value in row.items()}
             values = json.dumps({sources[key]: shown[key] for key in shown}, ensure_ascii=False)
-            found.append(Fault(int(self.rows.line[index]), name, code, shown.get(name), values))
+            line = int(self.rows.line[index])
+            found.append(Fault(place, line, name, code, shown.get(name), values))
         return sorted(found, key=lambda fault: fault.line)
 
 
@@ -298,19 +364,33 @@ def _cast_text(text: pa.ChunkedArray, target: pa.DataType, shape: str) -> pa.Chu
         return pa.chunked_array([cast.combine_chunks()])  # the halves left many small chunks
 
 
-def _parse_numbers(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def _parse_numbers(values: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
     if _is_text(values.type):
-        return _cast_text(values, pa.float64(), _NUMBER)
+        return _cast_text(_with_point(values, recipe), pa.float64(), _NUMBER)
     return values.cast(pa.float64(), safe=False)
 
 
-def _parse_times(values: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
+def _with_point(text: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
+    """Numbers as the recipe's users write them, with a decimal point and no groups of digits."""
+    if recipe.thousands:
+        group = re.escape(recipe.thousands)
+        grouped = pc.match_substring_regex(text, rf"^[+-]?\d{{1,3}}({group}\d{{3}})+(\D\d*)?$")
+        text = pc.if_else(grouped, pc.replace_substring(text, recipe.thousands, ""), text)
+    if recipe.decimal == ",":
+        text = _null_where(pc.match_substring(text, "."), text)
+        text = pc.replace_substring(text, ",", ".")
+    return text
+
+
+def _parse_times(
+    values: pa.ChunkedArray, at: TimeColumn, format_: str, recipe: Recipe
+) -> pa.ChunkedArray:
     if _is_time(values.type):
         return _native_times(values, at)
     if at.unit is not None:
-        return _counted_times(_parse_numbers(values), at.unit, at.origin)
-    if at.format != "iso":
-        return _zoned(_formatted_times(values, at.format).cast(_NAIVE_TIME), at)
+        return _counted_times(_parse_numbers(values, recipe), at.unit, at.origin)
+    if format_ != "iso":
+        return _zoned(_formatted_times(values, format_).cast(_NAIVE_TIME), at)
     try:
         return _zoned(values.cast(_NAIVE_TIME), at)
     except pa.ArrowInvalid:  # some carry an offset, or nanoseconds, or are no times

@@ -23,10 +23,12 @@ CANONICAL = (
     "category",
     "is_fraud",
     "label_time",
+    "currency",
 )
 _ALWAYS_NEEDED = ("transaction_id", "timestamp", "account_id", "amount")
 # What is being scored has no label yet; training asks for labels when it reads.
-_NEVER_NEEDED = ("is_fraud", "label_time")
+_NEVER_NEEDED = ("is_fraud", "label_time", "currency")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -50,10 +52,16 @@ class _Strict(BaseModel):
 
 
 class Column(_Strict):
-    """Where one of our columns stands in the source."""
+    """Where one of our columns stands in the source: one column, or several to be joined."""
 
-    column: str
+    column: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    join: str = Field(" ", min_length=1, description="between the values of several columns")
     strip_prefix: str = Field("", description="taken off every value that begins with it")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The source's columns that make up ours."""
+        return (self.column,) if isinstance(self.column, str) else self.column
 
 
 class IdColumn(_Strict):
@@ -70,20 +78,33 @@ class IdColumn(_Strict):
             raise ValueError("names no column; give column = 'NAME' or from_row = true")
         return self
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The source's column, or none."""
+        return () if self.column is None else (self.column,)
+
 
 class TimeColumn(Column):
-    """A time: native in Parquet, else ISO 8601, a strptime format, or a number of units."""
+    """A time: native in Parquet, else ISO 8601, a strptime format, or a number of units.
 
-    format: str = Field("iso", description="'iso', or a strptime format such as '%d/%m/%Y %H:%M'")
+    Of several formats, a file's first rows choose the one that reads most of them.
+    """
+
+    format: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "iso", description="'iso', or a strptime format such as '%d/%m/%Y %H:%M', or a list"
+    )
     unit: Literal["ns", "us", "ms", "s", "m", "h", "d"] | None = Field(
         None, description="the column counts these since the origin"
     )
-    origin: datetime = Field(datetime(1970, 1, 1, tzinfo=UTC), description="naive means UTC")
+    origin: datetime = Field(_EPOCH, description="naive means UTC")
+    earliest: datetime | None = Field(
+        None, description="none: 1970, or 1990 where a unit is counted from 1970; naive means UTC"
+    )
     timezone: str = Field("UTC", description="of times that carry no offset of their own")
 
     @model_validator(mode="after")
     def _readable(self) -> Self:
-        if self.format != "iso" and ("%f" in self.format or "%z" in self.format):
+        if any("%f" in each or "%z" in each for each in self.formats):
             raise ValueError("format cannot hold %f or %z; use format = 'iso' for such times")
         try:
             ZoneInfo(self.timezone)
@@ -93,22 +114,46 @@ class TimeColumn(Column):
             ) from None
         return self
 
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats to choose from."""
+        return (self.format,) if isinstance(self.format, str) else self.format
+
+    @property
+    def not_before(self) -> datetime:
+        """The earliest time that is believed; milliseconds read as seconds fall before or after."""
+        counted = self.unit is not None and _aware(self.origin) == _EPOCH
+        return _aware(self.earliest or (_EPOCH.replace(year=1990) if counted else _EPOCH))
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
 
 class LabelColumn(Column):
     """The label: an empty value is an unlabelled transaction, any other value must be known."""
 
     fraud: tuple[str, ...] = ("1", "true")
     genuine: tuple[str, ...] = ("0", "false")
+    unlabelled: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
-        if both := set(self.fraud) & set(self.genuine):
-            raise ValueError(f"'{both.pop()}' cannot mean both fraud and genuine")
+        values = [*self.fraud, *self.genuine, *self.unlabelled]
+        if twice := sorted({value for value in values if values.count(value) > 1}):
+            raise ValueError(f"'{twice[0]}' can mean one of fraud, genuine and unlabelled, not two")
         return self
 
 
+class CurrencyColumn(Column):
+    """The currency of the amount; a network that compares amounts needs them in one."""
+
+    only: str | None = Field(None, description="rows in another are set aside")
+    mixed: bool = Field(False, description="several are allowed, and amounts not to be compared")
+
+
 def _from_name(data: Any) -> Any:  # noqa: ANN401  (pydantic judges what it is)
-    return {"column": data} if isinstance(data, str) else data
+    return {"column": data} if isinstance(data, str | list | tuple) else data
 
 
 def _from_list(data: Any) -> Any:  # noqa: ANN401  (pydantic judges what it is)
@@ -129,9 +174,14 @@ class Recipe(_Strict):
     description: str = ""
     licence: str = ""
     source: str = ""
+    size: str = Field("", description="rows and bytes of the well-known download")
     traps: tuple[str, ...] = Field((), description="what has misled others in this data set")
     label_delay_days: float = Field(7.0, ge=0, description="until a label is known")
     delimiter: str | None = Field(None, min_length=1, max_length=1, description="None: found out")
+    quote: str = Field('"', min_length=1, max_length=1)
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ".", ",", "'", " "] = Field("", description="between groups of digits")
+    query: str | None = Field(None, description="SQL that a database is asked, in place of a table")
     encoding: str = "utf-8"
     allow_negative: bool = Field(True, description="refunds and reversals are negative amounts")
 
@@ -143,12 +193,15 @@ class Recipe(_Strict):
     category: Annotated[Column | None, BeforeValidator(_from_name)] = None
     is_fraud: Annotated[LabelColumn | None, BeforeValidator(_from_name)] = None
     label_time: Annotated[TimeColumn | None, BeforeValidator(_from_name)] = None
+    currency: Annotated[CurrencyColumn | None, BeforeValidator(_from_name)] = None
 
     categorical: _Further = {}
     numeric: _Further = {}
     report: _Further = Field({}, description="carried for reports, never a feature")
     optional: tuple[str, ...] = Field((), description="our columns that a file may lack")
-    ignore: tuple[str, ...] = Field((), description="source columns known and left unread")
+    ignore: tuple[str, ...] = Field(
+        (), description="source columns known and left unread; * stands for any text"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -158,6 +211,8 @@ class Recipe(_Strict):
             raise ValueError(
                 f"encoding '{self.encoding}' is unknown; give one such as 'utf-8' or 'latin-1'"
             ) from None
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both '{self.decimal}'; change one of them")
         names = [*CANONICAL, *self.categorical, *self.numeric, *self.report]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"column '{twice[0]}' is declared twice; keep one of the two")
@@ -169,11 +224,12 @@ class Recipe(_Strict):
         return self
 
     @property
-    def source_columns(self) -> dict[str, str]:
-        """Our name of every declared column, with its name in the source."""
+    def source_columns(self) -> dict[str, tuple[str, ...]]:
+        """Our name of every declared column, with the columns of the source that make it up."""
         declared = {name: getattr(self, name) for name in CANONICAL}
-        own = {name: at.column for name, at in declared.items() if at and at.column is not None}
-        return own | self.categorical | self.numeric | self.report
+        own = {name: at.parts for name, at in declared.items() if at and at.parts}
+        further = self.categorical | self.numeric | self.report
+        return own | {name: (column,) for name, column in further.items()}
 
     def may_lack(self, name: str) -> bool:
         """Whether a file without our column `name` can still be read."""

@@ -3,9 +3,12 @@
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +17,9 @@ import pyarrow.parquet as pq
 from rich.table import Table
 
 from fraudnet.errors import InputError
-from fraudnet.transactions.checks import Checked, Fault, Rows
+from fraudnet.transactions.checks import Checked, Fault
 from fraudnet.transactions.recipe import Recipe, nearest
+from fraudnet.transactions.sources.rows import Rows
 
 # Said of the column that a fault names.
 SENTENCES = {
@@ -27,7 +31,7 @@ SENTENCES = {
     "missing": "is missing",
     "rounded": "is a rounded number (such as 2.70E+15 or 12.0), which identifies nothing",
     "unparsable": "is not a time in the declared format",
-    "before_1970": "lies before 1970",
+    "too_early": "lies before 1970, or before the earliest time that the recipe gives",
     "in_the_future": "lies more than one day in the future",
     "not_a_number": "is not a number",
     "not_finite": "is not finite",
@@ -35,10 +39,23 @@ SENTENCES = {
     "negative": "is negative, which the recipe does not allow",
     "unknown_label": "is neither a fraud nor a genuine value of the recipe",
     "before_timestamp": "lies before the transaction",
+    "other_currency": "is not the currency that the recipe keeps",
     "duplicate": "stands in an earlier row already",
+}
+# How the recipe is mended where that is the usual cause.
+_MENDS = {
+    "not_a_number": "such as decimal = ',' where decimals have a comma, or strip_prefix = '$'",
+    "rounded": "such identifiers are lost: write the file again from where they are text",
+    "unparsable": "such as format = '%d/%m/%Y %H:%M'",
+    "in_the_future": "such as unit = 'ms' where milliseconds are counted",
+    "too_early": "such as unit = 's' where seconds are counted, or earliest",
+    "unknown_label": "such as fraud = ['Yes'] and genuine = ['No']",
+    "not_text": "such as encoding = 'latin-1'",
+    "field_count": "such as delimiter = ';' or quote = \"'\"",
 }
 _QUARANTINE = pa.schema(
     [
+        ("source", pa.string()),  # file or table
         ("line", pa.int64()),  # of a text file; row of a Parquet file; from 1
         ("reason", pa.string()),
         ("sentence", pa.string()),
@@ -111,28 +128,61 @@ def _percent(share: float | None) -> str:
     return "not known" if share is None else f"{share:.3%}"
 
 
-def describe(rows: Rows, checked: Checked, recipe: Recipe) -> QualityReport:
-    """The figures of one reading."""
-    used = checked.used
-    span = pc.min_max(used["timestamp"]).as_py()
-    labelled = pc.count(used["is_fraud"]).as_py()
-    reasons = Counter(reason(fault) for fault in checked.faults)
-    return QualityReport(
-        source=rows.place,
-        recipe=recipe.name,
-        rows_in=len(rows.table) + len(rows.broken),
-        rows_used=len(used),
-        rows_quarantined=len(checked.faults),
-        reasons=dict(reasons.most_common()),
-        first_timestamp=span["min"],
-        last_timestamp=span["max"],
-        accounts=pc.count_distinct(used["account_id"]).as_py(),
-        counterparties=pc.count_distinct(used["counterparty_id"]).as_py(),
-        labelled_share=labelled / len(used) if len(used) else None,
-        fraud_share=pc.mean(used["is_fraud"]).as_py(),
-        absent=[name for name in recipe.source_columns if name not in rows.table.column_names],
-        unread=rows.unread,
-    )
+class Figures:
+    """What is counted while a source is read, piece by piece.
+
+    Attributes:
+        first_fault: by reason, the first of its kind.
+    """
+
+    def __init__(self, place: str, recipe: Recipe) -> None:
+        self.first_fault: dict[str, Fault] = {}
+        self._place = place
+        self._recipe = recipe
+        self._rows_in = self._used = self._labelled = self._frauds = 0
+        self._reasons: Counter[str] = Counter()
+        self._first: datetime | None = None
+        self._last: datetime | None = None
+        self._present: set[str] = set()
+        self._unread: list[str] = []
+
+    def add(self, rows: Rows, checked: Checked) -> None:
+        """Count a piece."""
+        used = checked.used
+        self._rows_in += len(rows.table) + len(rows.broken)
+        self._used += len(used)
+        self._labelled += pc.count(used["is_fraud"]).as_py()
+        self._frauds += pc.sum(used["is_fraud"], min_count=0).as_py()
+        for fault in checked.faults:
+            self._reasons[reason(fault)] += 1
+            self.first_fault.setdefault(reason(fault), fault)
+        if len(used):
+            span = pc.min_max(used["timestamp"]).as_py()
+            self._first = min(self._first or span["min"], span["min"])
+            self._last = max(self._last or span["max"], span["max"])
+        self._present |= set(rows.table.column_names)
+        self._unread = rows.unread
+
+    def report(self, accounts: int, counterparties: int) -> QualityReport:
+        """The figures of all pieces; the caller has counted what spans them."""
+        quarantined = self._reasons.total()
+        assert self._rows_in == self._used + quarantined
+        return QualityReport(
+            source=self._place,
+            recipe=self._recipe.name,
+            rows_in=self._rows_in,
+            rows_used=self._used,
+            rows_quarantined=quarantined,
+            reasons=dict(self._reasons.most_common()),
+            first_timestamp=self._first,
+            last_timestamp=self._last,
+            accounts=accounts,
+            counterparties=counterparties,
+            labelled_share=self._labelled / self._used if self._used else None,
+            fraud_share=self._frauds / self._labelled if self._labelled else None,
+            absent=[name for name in self._recipe.source_columns if name not in self._present],
+            unread=self._unread,
+        )
 
 
 def reason(fault: Fault) -> str:
@@ -140,8 +190,15 @@ def reason(fault: Fault) -> str:
     return f"{fault.name}_{fault.code}"
 
 
-def refuse_many_bad(report: QualityReport, faults: list[Fault], max_share: float) -> None:
+def refuse_many_bad(
+    report: QualityReport, first_fault: Mapping[str, Fault], max_share: float
+) -> None:
     """Refuses a source of which too little can be used.
+
+    Args:
+        report: of the source.
+        first_fault: by reason, to be shown.
+        max_share: of its rows that may be bad, 0..1.
 
     Raises:
         InputError: no row can be used, or more than `max_share` (0..1) of them cannot.
@@ -149,13 +206,14 @@ def refuse_many_bad(report: QualityReport, faults: list[Fault], max_share: float
     if report.rows_used and report.rows_quarantined <= max_share * report.rows_in:
         return
     worst, count = next(iter(report.reasons.items()))
-    first = next(fault for fault in faults if reason(fault) == worst)
+    first = first_fault[worst]
     value = "" if first.value is None else f": {first.value[:60]!r}"
+    mend = f" ({_MENDS[first.code]})" if first.code in _MENDS else ""
     limit = f"more than the {100 * max_share:g}% allowed" if report.rows_used else "none is left"
     raise InputError(
         f"{report.source}: {report.rows_quarantined:,} of {report.rows_in:,} rows cannot be used, "
         f"{limit}; most often {first.name} {SENTENCES[first.code]} ({count:,} of them, first in "
-        f"line {first.line}{value}); mend the rows or the recipe"
+        f"line {first.line}{value}); mend the rows or the recipe{mend}"
     )
 
 
@@ -173,38 +231,77 @@ def refuse_unlabelled(report: QualityReport, recipe: Recipe) -> None:
     if at is None:
         raise InputError(f"{report.source}: no column is declared as is_fraud; {mend}")
     if "is_fraud" in report.absent:
-        hint = nearest(at.column, report.unread)
-        raise InputError(f"{report.source}: there is no column '{at.column}'{hint}; {mend}")
+        hint = nearest(at.parts[0], report.unread)
+        raise InputError(f"{report.source}: there is no column '{at.parts[0]}'{hint}; {mend}")
     missing = {None: "at all", 0.0: "fraud", 1.0: "genuine"}.get(report.fraud_share)
     if missing:
         raise InputError(f"{report.source}: no transaction is labelled {missing}; {mend}")
 
 
-def write_quarantine(faults: list[Fault], recipe: Recipe, path: Path) -> None:
-    """Writes the rows that cannot be used, by line: Parquet, or JSON lines for any other ending.
+class Quarantine:
+    """The file of rows that cannot be used: Parquet, or JSON lines; by source and line."""
 
-    Raises:
-        InputError: the file cannot be written.
-    """
-    entries = [
-        {
-            "line": fault.line,
-            "reason": reason(fault),
-            "sentence": f"{fault.name} {SENTENCES[fault.code]}",
-            "column": recipe.source_columns.get(fault.name),
-            "value": fault.value,
-            "row": fault.row,
-        }
-        for fault in faults
-    ]
-    try:
-        if path.suffix == ".parquet":
-            pq.write_table(pa.Table.from_pylist(entries, _QUARANTINE), path)
-        else:
-            lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-            path.write_text("".join(lines), "utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: the quarantine cannot be written ({error})") from None
+    def __init__(self, path: Path | None, recipe: Recipe) -> None:
+        """Name the file; it is there, with no rows if need be, once the quarantine is entered.
+
+        Args:
+            path: .parquet or .jsonl; None: the rows are counted and not kept.
+            recipe: that they were read by.
+        """
+        self._path = path
+        self._recipe = recipe
+
+    def __enter__(self) -> Self:
+        with self._one_line_errors():
+            if self._path and self._path.suffix == ".parquet":
+                self._parquet = pq.ParquetWriter(self._path, _QUARANTINE)
+            elif self._path:
+                self._lines = self._path.open("w", encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._one_line_errors():
+            if self._path and self._path.suffix == ".parquet":
+                self._parquet.close()
+            elif self._path:
+                self._lines.close()
+
+    def add(self, faults: list[Fault]) -> None:
+        """Write the faults of a piece.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        if not self._path or not faults:
+            return
+        entries = [
+            {
+                "source": fault.place,
+                "line": fault.line,
+                "reason": reason(fault),
+                "sentence": f"{fault.name} {SENTENCES[fault.code]}",
+                "column": " + ".join(self._recipe.source_columns.get(fault.name, ())) or None,
+                "value": fault.value,
+                "row": fault.row,
+            }
+            for fault in faults
+        ]
+        with self._one_line_errors():
+            if self._path.suffix == ".parquet":
+                self._parquet.write_table(pa.Table.from_pylist(entries, _QUARANTINE))
+            else:
+                lines = (json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+                self._lines.write("".join(lines))
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: the quarantine cannot be written ({error}); name a file in a "
+                "folder that can"
+            ) from None
 
 
 def fingerprint(table: pa.Table) -> str:

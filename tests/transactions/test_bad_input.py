@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fraudnet.errors import InputError
-from fraudnet.transactions import reading
 from fraudnet.transactions.reading import ReadOptions, read_transactions
 from fraudnet.transactions.recipe import load_recipe
+from fraudnet.transactions.sources import delimited
 
 HEADER = "transaction_id,timestamp,account_id,counterparty_id,amount,category,is_fraud\n"
 
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_used_ends_in_one_line(
 def test_a_record_without_end_is_named_as_what_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 1000)
     path = tmp_path / "quote.csv"
     path.write_text(HEADER + row(1) + '"' + row(2) * 100)
     with pytest.raises(InputError, match="a quote that is never closed runs over more than 1,000"):
@@ -176,7 +176,7 @@ def test_whatever_is_damaged_every_line_is_used_or_quarantined(
 def test_a_path_that_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone\.csv: there is no such file"):
         read_transactions(tmp_path / "gone.csv")
-    with pytest.raises(InputError, match="is a folder, expected a file"):
+    with pytest.raises(InputError, match="holds no Parquet files"):
         read_transactions(tmp_path)
 
 

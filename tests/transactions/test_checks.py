@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudnet.errors import InputError
-from fraudnet.transactions.checks import BrokenLine, Checked, Rows, check
+from fraudnet.transactions.checks import Checked, Checks
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import SENTENCES
+from fraudnet.transactions.sources.rows import BrokenLine, Rows
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 GOOD = {
@@ -34,7 +35,7 @@ def judge(rows: list[dict[str, Any]], recipe: Recipe | None = None) -> Checked:
         columns[name] = pa.array(values)
     table = pa.table(columns)
     place = Rows("file.csv", table, np.arange(2, len(table) + 2), [], [])
-    return check(place, recipe or load_recipe(), NOW)
+    return Checks(recipe or load_recipe(), NOW).check(place)
 
 
 def declared(**keys: object) -> Recipe:
@@ -61,7 +62,7 @@ def declared(**keys: object) -> Recipe:
         ("timestamp", "2024-02-30 10:00:00", "unparsable"),
         ("timestamp", "2024-05-01 25:00:00", "unparsable"),
         ("timestamp", "2024-06-02 12:00:00.000001", "in_the_future"),
-        ("timestamp", "1969-12-31 23:59:59", "before_1970"),
+        ("timestamp", "1969-12-31 23:59:59", "too_early"),
         ("amount", None, "missing"),
         ("amount", "", "missing"),
         ("amount", "abc", "not_a_number"),
@@ -162,7 +163,7 @@ def test_a_row_has_one_fault_however_much_is_wrong_with_it() -> None:
 def test_broken_lines_stand_among_the_faults_by_line() -> None:
     table = pa.table({name: [value, value] for name, value in GOOD.items()})
     broken = [BrokenLine(3, "field_count", "a,b")]
-    checked = check(Rows("f", table, np.array([2, 4]), broken, []), load_recipe(), NOW)
+    checked = Checks(load_recipe(), NOW).check(Rows("f", table, np.array([2, 4]), broken, []))
     assert [(fault.line, fault.code) for fault in checked.faults] == [
         (3, "field_count"),
         (4, "duplicate"),
@@ -194,7 +195,7 @@ def test_further_numbers_may_be_missing_but_not_wrong() -> None:
 def test_a_missing_optional_column_is_null_and_nothing_is_invented() -> None:
     table = pa.table({name: [value] for name, value in GOOD.items() if name != "category"})
     table = table.drop_columns(["is_fraud", "counterparty_id"])
-    used = check(Rows("f", table, np.array([1]), [], []), load_recipe(), NOW).used
+    used = Checks(load_recipe(), NOW).check(Rows("f", table, np.array([1]), [], [])).used
     assert used["category"].to_pylist() == [None]
     assert used["is_fraud"].to_pylist() == [None]
     assert used["counterparty_id"].to_pylist() == [None]
@@ -229,7 +230,7 @@ def test_a_missing_optional_column_is_null_and_nothing_is_invented() -> None:
 )
 def test_native_types_are_read(name: str, values: pa.Array, read: object) -> None:
     columns = {key: pa.array([value]) for key, value in GOOD.items()} | {name: values}
-    checked = check(Rows("f", pa.table(columns), np.array([1]), [], []), load_recipe(), NOW)
+    checked = Checks(load_recipe(), NOW).check(Rows("f", pa.table(columns), np.array([1]), [], []))
     assert not checked.faults
     assert checked.used[name].to_pylist() == [read]
 
@@ -249,7 +250,9 @@ def test_a_column_of_an_impossible_type_is_refused(
 ) -> None:
     columns = {key: pa.array([value]) for key, value in GOOD.items()} | {name: values}
     with pytest.raises(InputError) as caught:
-        check(Rows("f.parquet", pa.table(columns), np.array([1]), [], []), load_recipe(), NOW)
+        Checks(load_recipe(), NOW).check(
+            Rows("f.parquet", pa.table(columns), np.array([1]), [], [])
+        )
     assert str(caught.value).startswith("f.parquet: column ")
     assert message in str(caught.value)
 

@@ -291,7 +291,7 @@ def naive_row(fields: list[str]) -> dict[str, Any] | None:
     row["timestamp"] = moment.astimezone(UTC)
     labels = {"": None, "0": 0, "1": 1, "true": 1, "false": 0}
     label = (row["is_fraud"] or "").lower()
-    if not np.isfinite(row["amount"]) or label not in labels:
+    if not abs(row["amount"]) <= float(np.finfo(np.float32).max) or label not in labels:
         return None
     row["is_fraud"] = labels[label]
     return row

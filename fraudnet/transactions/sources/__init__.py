@@ -1,0 +1,1 @@
+"""Where transactions come from: delimited text, Parquet, JSON lines and SQL databases."""

@@ -1,0 +1,68 @@
+"""Parquet: a file, or a folder of partitions in which `name=value` folders are columns too."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from fraudnet.errors import InputError
+from fraudnet.transactions.recipe import Recipe
+from fraudnet.transactions.sources.rows import (
+    BATCH_ROWS,
+    Rows,
+    assemble,
+    choose,
+    needed,
+    numbered,
+    unread,
+)
+
+
+def read_parquet(path: Path, recipe: Recipe) -> Iterator[Rows]:
+    """The rows of a Parquet file, a million at a time.
+
+    Raises:
+        InputError: a needed column is not there.
+    """
+    with pq.ParquetFile(path) as file:
+        own = file.schema_arrow.names
+        header = numbered(own, recipe)
+        chosen = choose(str(path), header, recipe)
+        left = unread(header, chosen, recipe)
+        columns = [own[header.index(name)] for name in needed(chosen)]
+        first = 1
+        for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(columns))):
+            batch.validate(full=True)  # a damaged file may hold text that is none
+            table = pa.Table.from_batches([batch])
+            values = dict(zip(numbered(table.column_names, recipe), table.columns, strict=True))
+            line = np.arange(first, first + len(table))
+            yield Rows(str(path), assemble(chosen, values, recipe), line, [], left)
+            first += len(table)
+
+
+def read_partitions(folder: Path, recipe: Recipe) -> Iterator[Rows]:
+    """The rows of every Parquet file below a folder, by path; lines are numbered in each.
+
+    Raises:
+        InputError: there is no Parquet file, or a needed column is in none of them.
+    """
+    dataset = ds.dataset(folder, format="parquet", partitioning="hive")
+    fragments = sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path))
+    if not fragments:
+        raise InputError(f"{folder}: holds no Parquet files; give a folder that does, or a file")
+    physical = [fragment.physical_schema for fragment in fragments]
+    schema = pa.unify_schemas([dataset.schema, *physical], promote_options="permissive")
+    chosen = choose(str(folder), schema.names, recipe)
+    left = unread(schema.names, chosen, recipe)
+    for fragment in fragments:
+        first = 1
+        for batch in fragment.to_batches(schema, columns=needed(chosen), batch_size=BATCH_ROWS):
+            batch.validate(full=True)
+            table = pa.Table.from_batches([batch])
+            values = dict(zip(table.column_names, table.columns, strict=True))
+            line = np.arange(first, first + len(table))
+            yield Rows(str(fragment.path), assemble(chosen, values, recipe), line, [], left)
+            first += len(table)
