@@ -132,9 +132,9 @@ def _statement(
         )
     header = [column["name"] for column in inspector.get_columns(table, schema or None)]
     chosen = choose(place, header, recipe)
-    columns = [sqlalchemy.column(column) for column in needed(chosen)]
-    at = sqlalchemy.table(table, schema=schema or None)
-    return sqlalchemy.select(*columns).select_from(at), header, chosen
+    names = needed(chosen)
+    at = sqlalchemy.table(table, *map(sqlalchemy.column, names), schema=schema or None)
+    return sqlalchemy.select(*(at.c[name] for name in names)), header, chosen
 
 
 def _array(values: Sequence[object]) -> pa.Array:
