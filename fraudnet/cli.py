@@ -27,6 +27,9 @@ class Command:
 COMMANDS = {
     "main": Command("the whole way, from transactions to reviewed cases", "fraudnet.pipeline"),
     "simulate": Command("write simulated transactions", "fraudnet.transactions.command"),
+    "data": Command(
+        "public data sets; check or profile a source of transactions", "fraudnet.profile.command"
+    ),
     "train": Command(
         "train, calibrate and choose a threshold",
         "fraudnet.training.command", "add_train_arguments", "run_train",

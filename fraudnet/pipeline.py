@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraudnet.training.command import add_experiment_arguments
 from fraudnet.transactions.command import add_simulation_arguments
+from fraudnet.transactions.place import parse_source, place_of
 
 if TYPE_CHECKING:
     from fraudnet.training.experiment import Experiment
@@ -36,7 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _EPILOG
     parser.add_argument(
-        "--data", type=Path, metavar="FILE", help="labelled transactions (default: simulated ones)"
+        "--data",
+        type=parse_source,
+        metavar="SOURCE",
+        help="labelled transactions (default: simulated ones)",
     )
     add_simulation_arguments(parser)
     add_experiment_arguments(parser)
@@ -105,7 +109,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
         feed = feed_of(data, prepared.experiment, window_length, days, output / "feed")
     _score(feed, output)
     return {
-        "transactions": str(data),
+        "transactions": place_of(data),
         "model": str(output / "model"),
         "artifact": str(artifact),
         "decisions": str(output / "decisions.jsonl"),

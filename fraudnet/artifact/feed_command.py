@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudnet.transactions.place import Source, parse_source
+
 if TYPE_CHECKING:
     from fraudnet.training.experiment import Experiment
     from fraudnet.windows.feed import Feed
@@ -25,7 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--artifact", type=Path, required=True, metavar="FILE", help="the .tflite")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="transactions, labelled or not"
+        "--data",
+        type=parse_source,
+        required=True,
+        metavar="SOURCE",
+        help="transactions, labelled or not",
     )
     parser.add_argument(
         "--days", type=int, default=1, metavar="N", help="how many days (default: %(default)s)"
@@ -56,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def feed_of(
-    data: Path, experiment: "Experiment", window_length: int, days: int, directory: Path
+    data: Source, experiment: "Experiment", window_length: int, days: int, directory: Path
 ) -> "Feed":
     """Read a file as the experiment says and write its last days.
 
@@ -64,10 +70,10 @@ def feed_of(
         InputError: the file or the directory cannot be used.
     """
     from fraudnet.training.prepare import read_data
-    from fraudnet.windows.feed import Source, write_feed
+    from fraudnet.windows.feed import FeedSource, write_feed
     from fraudnet.windows.histories import build_histories
 
     read = read_data(data, experiment)
     histories = build_histories(read.table, experiment.features, experiment.split.label_delay_days)
-    source = Source(read.table, histories, tuple(read.recipe.report))
+    source = FeedSource(read.table, histories, tuple(read.recipe.report))
     return write_feed(source, window_length, days, directory)

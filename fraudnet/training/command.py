@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.place import parse_source
 
 if TYPE_CHECKING:
     from fraudnet.training.experiment import Experiment
@@ -54,8 +55,9 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = _TRAIN_EPILOG
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE",
-        help="labelled transactions: delimited text, JSON lines or Parquet",
+        "--data", type=parse_source, required=True, metavar="SOURCE",
+        help="labelled transactions: delimited text, JSON lines, Parquet (a folder too), "
+        "or a database as URL#TABLE",
     )  # fmt: skip
     add_experiment_arguments(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, order and dropout")
@@ -76,7 +78,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, required=True, metavar="DIR", help="what `fraudnet train` wrote"
     )
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FILE", help="labelled transactions"
+        "--data", type=parse_source, required=True, metavar="SOURCE", help="labelled transactions"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 

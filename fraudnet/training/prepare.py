@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudnet.training.experiment import Experiment
+from fraudnet.transactions.place import Source
 from fraudnet.transactions.reading import ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import load_recipe
 from fraudnet.transactions.report import QualityReport, fingerprint
@@ -19,7 +20,7 @@ class Prepared:
     """A data set, ready to be learnt from.
 
     Attributes:
-        path: where it came from.
+        source: where it came from.
         table: its transactions in canonical columns.
         report: how it was read.
         fingerprint: of the table.
@@ -28,7 +29,7 @@ class Prepared:
         histories: of all its transactions.
     """
 
-    path: Path
+    source: Source
     table: pa.Table
     report: QualityReport
     fingerprint: str
@@ -38,7 +39,7 @@ class Prepared:
 
 
 def read_data(
-    path: Path,
+    source: Source,
     experiment: Experiment,
     quarantine: Path | None = None,
     *,
@@ -54,23 +55,23 @@ def read_data(
         [c.column for c in features.categorical], features.numeric
     )
     share = experiment.data.max_bad_share
-    return read_transactions(path, recipe, ReadOptions(quarantine, share, None, require_labels))
+    return read_transactions(source, recipe, ReadOptions(quarantine, share, None, require_labels))
 
 
-def prepare(path: Path, experiment: Experiment, quarantine: Path | None = None) -> Prepared:
+def prepare(source: Source, experiment: Experiment, quarantine: Path | None = None) -> Prepared:
     """Read, check, divide by time and sort into histories.
 
     Vocabularies that the experiment leaves empty are taken from the training period alone.
 
     Args:
-        path: the file of transactions.
+        source: the transactions.
         experiment: recipe, features and split.
         quarantine: file for the rows that cannot be used.
 
     Raises:
         InputError: the file or the experiment cannot be used.
     """
-    read = read_data(path, experiment, quarantine, require_labels=True)
+    read = read_data(source, experiment, quarantine, require_labels=True)
     timestamps = read.table["timestamp"]
     split = split_by_time(timestamps.cast(pa.int64()).to_numpy(), experiment.split)
     training = read.table.filter(
@@ -81,7 +82,7 @@ def prepare(path: Path, experiment: Experiment, quarantine: Path | None = None) 
     )
     features = with_vocabularies(experiment.features, training)
     return Prepared(
-        path=path,
+        source=source,
         table=read.table,
         report=read.report,
         fingerprint=fingerprint(read.table),

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -69,15 +68,15 @@ def log_configuration(section: Section) -> None:
     mlflow.log_params(dict(_flat(values)))
 
 
-def log_data(path: Path, fingerprint: str, context: str, report: Mapping[str, Any]) -> None:
+def log_data(name: str, fingerprint: str, context: str, report: Mapping[str, Any]) -> None:
     """Log which data went in: the file's name, its fingerprint, how it was read."""
     dataset = MetaDataset(  # type: ignore[abstract]  # MLflow makes it without a profile too
-        source=_FileSource(path.name),
-        name=path.name,
+        source=_FileSource(name),
+        name=name,
         digest=fingerprint.removeprefix("sha256:")[:32],
     )
     mlflow.log_input(dataset, context=context)
-    mlflow.log_dict({**report, "source": path.name}, f"data/{context}.json")
+    mlflow.log_dict({**report, "source": name}, f"data/{context}.json")
 
 
 def log_figures(figures: Mapping[str, Figure], period: str) -> None:

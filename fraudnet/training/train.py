@@ -23,6 +23,7 @@ from fraudnet.training.tracking import (
     tracked_run,
 )
 from fraudnet.training.trained import Facts, Threshold, Trained, Windows
+from fraudnet.transactions.place import name_of, place_of
 from fraudnet.windows.chunks import windows_of
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.periods import Period, labelled_rows
@@ -43,7 +44,9 @@ def train(prepared: Prepared) -> Trained:
     experiment, histories = prepared.experiment, prepared.histories
     with tracked_run("train") as run:
         log_configuration(experiment)
-        log_data(prepared.path, prepared.fingerprint, "training", prepared.report.to_dict())
+        log_data(
+            name_of(prepared.source), prepared.fingerprint, "training", prepared.report.to_dict()
+        )
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
         wanted = _known_rows(prepared, prepared.split.training)
@@ -81,12 +84,12 @@ def evaluate(prepared: Prepared, trained: Trained) -> Trained:
     test = prepared.split.test
     if f"{test.begin:%Y-%m-%d %H:%M}" < validated:
         raise InputError(
-            f"{prepared.path}: its test period {test} begins before the validation period of the "
-            f"network ended ({validated}), so the network has seen some of it; bring later data, "
+            f"{place_of(prepared.source)}: its test period {test} begins before the validation "
+            f"period of the network ended ({validated}), so the network has seen some of it; bring later data, "
             "or shorten split.test_days"
         )
     with tracked_run("evaluate", trained.facts.mlflow_run_id):
-        log_data(prepared.path, prepared.fingerprint, "test", prepared.report.to_dict())
+        log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
         threshold = trained.facts.threshold.probability
         found = _figures(prepared, trained.network, test, threshold, "test")
     periods = trained.facts.periods | {"test": str(test)}
@@ -138,7 +141,9 @@ def _figures(
     try:
         found = figures_of(scored, threshold, alerts.accounts_per_day)
     except ValueError as error:
-        raise InputError(f"{prepared.path}: the {name} period {period} {error}") from error
+        raise InputError(
+            f"{place_of(prepared.source)}: the {name} period {period} {error}"
+        ) from error
     mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
     log_figures(figures(scored, threshold, alerts.per_day), name)
     return found

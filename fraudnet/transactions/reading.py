@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checks
+from fraudnet.transactions.place import Source, place_of
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import (
     Figures,
@@ -18,7 +19,7 @@ from fraudnet.transactions.report import (
     refuse_many_bad,
     refuse_unlabelled,
 )
-from fraudnet.transactions.sources.source import Source, open_source, place_of
+from fraudnet.transactions.sources.source import open_source
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Feed:
 
 
 @dataclass(frozen=True)
-class Source:
+class FeedSource:
     """Where a feed comes from.
 
     Attributes:
@@ -49,7 +49,7 @@ class Source:
     secret: tuple[str, ...]
 
 
-def write_feed(source: Source, window_length: int, days: int, directory: Path) -> Feed:
+def write_feed(source: FeedSource, window_length: int, days: int, directory: Path) -> Feed:
     """Write the last days of a data set as a device would meet them.
 
     `history.jsonl` holds each account's last `window_length` - 1 transactions before those days,
@@ -88,7 +88,7 @@ def write_feed(source: Source, window_length: int, days: int, directory: Path) -
     )
 
 
-def _write_day(source: Source, day: datetime, directory: Path) -> Day:
+def _write_day(source: FeedSource, day: datetime, directory: Path) -> Day:
     histories = source.histories
     today = Period(day, day + timedelta(days=1)).contains(histories.timestamp_us)
     transactions = directory / f"{day:%Y-%m-%d}.jsonl"
@@ -98,7 +98,7 @@ def _write_day(source: Source, day: datetime, directory: Path) -> Day:
     return Day(transactions, snapshot_of(source, day, directory / f"{day:%Y-%m-%d}.reputation"))
 
 
-def snapshot_of(source: Source, as_of: datetime, path: Path) -> Path:
+def snapshot_of(source: FeedSource, as_of: datetime, path: Path) -> Path:
     """Write the counterparties' counts as known at a moment; those never seen are left out.
 
     Raises:
@@ -134,14 +134,14 @@ def _last_before(histories: Histories, moment_us: int, count: int) -> npt.NDArra
     return before & recent
 
 
-def _rows(source: Source, chosen: npt.NDArray[np.bool_]) -> pa.Table:
+def _rows(source: FeedSource, chosen: npt.NDArray[np.bool_]) -> pa.Table:
     """The chosen rows, oldest first; ties in time keep the source's order."""
     hidden = {*NEVER_ON_A_DEVICE, *source.secret}
     shown = source.table.select([n for n in source.table.column_names if n not in hidden])
     return shown.take(pa.array(source.histories.source_row[_by_time(source.histories, chosen)]))
 
 
-def _with_reputation(source: Source, chosen: npt.NDArray[np.bool_]) -> pa.Table:
+def _with_reputation(source: FeedSource, chosen: npt.NDArray[np.bool_]) -> pa.Table:
     histories = source.histories
     table, rows = _rows(source, chosen), _by_time(histories, chosen)
     for entry in histories.specification.inputs:

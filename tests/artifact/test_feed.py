@@ -14,7 +14,7 @@ from fraudnet.cli import main
 from fraudnet.device.contract import ReputationTerms
 from fraudnet.device.reputation import Snapshot
 from fraudnet.errors import InputError
-from fraudnet.windows.feed import Feed, Source, snapshot_of, write_feed
+from fraudnet.windows.feed import Feed, FeedSource, snapshot_of, write_feed
 from fraudnet.windows.histories import build_histories
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 from tests.artifact.runtimes import in_a_process, need
@@ -218,7 +218,7 @@ def test_labels_are_not_needed(world: World, feed: Feed, tmp_path: Path) -> None
 def test_without_reputation_there_is_no_snapshot(world: World, tmp_path: Path) -> None:
     table = world.prepared.table
     features = world.trained.facts.experiment.features.model_copy(update={"reputation": None})
-    source = Source(table, build_histories(table, features, 7.0), ("fraud_kind",))
+    source = FeedSource(table, build_histories(table, features, 7.0), ("fraud_kind",))
     found = write_feed(source, 5, 1, tmp_path)
     assert [day.reputation for day in found.days] == [None]
     assert {path.name for path in tmp_path.iterdir()} == {"history.jsonl", "2025-03-01.jsonl"}
@@ -235,7 +235,7 @@ def test_labels_that_come_after_a_day_do_not_change_its_snapshot(
     flipped = np.where(later, 1 - prepared.histories.is_fraud, prepared.histories.is_fraud)
     changed = replace(prepared.histories, is_fraud=flipped.astype(np.int8))
     written = [
-        snapshot_of(Source(prepared.table, histories, ()), BEGIN, tmp_path / name).read_bytes()
+        snapshot_of(FeedSource(prepared.table, histories, ()), BEGIN, tmp_path / name).read_bytes()
         for name, histories in (("as it is", prepared.histories), ("flipped", changed))
     ]
     assert written[0] == written[1]
@@ -250,7 +250,7 @@ def test_a_transaction_at_midnight_does_not_count_itself_though_its_label_is_kno
     features = FeatureSpecification(reputation=Reputation(windows_days=(1,)))
     histories = build_histories(table_of(rows), features, 0.0)
     day = datetime.fromtimestamp(midnight / 1e6, UTC)
-    path = snapshot_of(Source(table_of(rows), histories, ()), day, tmp_path / "snapshot")
+    path = snapshot_of(FeedSource(table_of(rows), histories, ()), day, tmp_path / "snapshot")
     snapshot = Snapshot(path, ReputationTerms(("count_1d", "fraud_1d"), 2.0))
     trained_on = {
         n: int(histories.columns[f"counterparty_{n}"][1]) for n in ("count_1d", "fraud_1d")

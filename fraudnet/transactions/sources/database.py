@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.place import place_of
 from fraudnet.transactions.recipe import Recipe, nearest
 from fraudnet.transactions.sources.rows import (
     Chosen,
@@ -48,7 +49,7 @@ def read_database(source: str, recipe: Recipe) -> Iterator[Rows]:
         raise InputError(
             "reading a database needs SQLAlchemy: pip install 'fraudnet[train,sql]'"
         ) from None
-    place = without_password(source)
+    place = place_of(source)
     try:
         engine = sqlalchemy.create_engine(_url(source))
         with engine.connect() as connection:
@@ -63,15 +64,6 @@ def read_database(source: str, recipe: Recipe) -> Iterator[Rows]:
         ) from None
 
 
-def without_password(source: str) -> str:
-    """A database's URL and table, the password masked."""
-    url, _, table = source.partition("#")
-    scheme, separator, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    user = user.partition(":")[0] + (":***" if ":" in user else "")
-    return f"{scheme}{separator}{user}{at}{host}" + (f"#{table}" if table else "")
-
-
 def _url(source: str) -> URL:
     import sqlalchemy
 
@@ -79,11 +71,11 @@ def _url(source: str) -> URL:
         url = sqlalchemy.make_url(source.partition("#")[0])
     except sqlalchemy.exc.ArgumentError:
         raise InputError(
-            f"{without_password(source)}: is no database URL; give one such as "
+            f"{place_of(source)}: is no database URL; give one such as "
             "sqlite:///bank.db#transactions"
         ) from None
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-        raise InputError(f"{without_password(source)}: there is no file {url.database}")
+        raise InputError(f"{place_of(source)}: there is no file {url.database}")
     # PostgreSQL without a driver's name means the one that the extra brings.
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 

@@ -7,15 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.place import Source, place_of
 from fraudnet.transactions.recipe import Recipe
 from fraudnet.transactions.sources import delimited
-from fraudnet.transactions.sources.database import read_database, without_password
+from fraudnet.transactions.sources.database import read_database
 from fraudnet.transactions.sources.json_lines import read_json_lines
 from fraudnet.transactions.sources.parquet import read_parquet, read_partitions
 from fraudnet.transactions.sources.rows import Rows
-
-Source = Path | str
-"""A file or folder; or a database, as `URL#TABLE` with an SQLAlchemy URL."""
 
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 _READERS = {
@@ -23,21 +21,6 @@ _READERS = {
     **dict.fromkeys((".parquet", ".pq"), read_parquet),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_json_lines),
 }
-
-
-def parse_source(text: str) -> Source:
-    """What an argument of a command names: a database where it has a scheme, else a path."""
-    return text if "://" in text else Path(text)
-
-
-def place_of(source: Source) -> str:
-    """The source as it may be printed and logged: no password."""
-    return without_password(source) if isinstance(source, str) else str(source)
-
-
-def name_of(source: Source) -> str:
-    """A short name of the source: of a file its own, of a database's table the table's."""
-    return source.name if isinstance(source, Path) else place_of(source).rpartition("/")[2]
 
 
 def open_source(source: Source, recipe: Recipe) -> Iterator[Rows]:
