@@ -12,7 +12,7 @@ FORMAT_VERSION = 1
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
 DISTANCE = "ood_distance"
-REPUTATION_KEY = "counterparty_id"
+COUNTERPARTY = "counterparty_id"
 # What each kind of input must say besides its name, dtype and shape.
 KEYS_OF_KIND: dict[str, dict[str, type]] = {
     "amount": {},
@@ -44,6 +44,7 @@ class ReputationTerms:
 
     columns: tuple[str, ...]
     max_age_days: float
+    key: str = COUNTERPARTY  # whose counts they are: or a categorical column's values
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,15 @@ def _reputation(document: Mapping[str, Any], inputs: tuple[Input, ...]) -> Reput
     if not columns:
         return None
     terms = _get(document, "reputation", dict)
-    if (key := _get(terms, "key", str, "reputation")) != REPUTATION_KEY:
+    keys = [COUNTERPARTY, *(entry.column for entry in inputs if entry.kind == "categorical")]
+    if (key := _get(terms, "key", str, "reputation")) not in keys:
         raise ArtifactError(
-            f"contract.json: reputation.key is {key!r}; expected {REPUTATION_KEY!r}"
+            f"contract.json: reputation.key is {key!r}; expected one of {', '.join(keys)}"
         )
     return ReputationTerms(
         columns=columns,
         max_age_days=_get(terms, "max_age_days", float, "reputation"),
+        key=key,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudnet.device.contract import REPUTATION_KEY, ReputationTerms
+from fraudnet.device.contract import ReputationTerms
 from fraudnet.device.transactions import DAY_US
 
 MAGIC = b"FNREP001"
@@ -48,8 +48,8 @@ class Snapshot:
         header, start = _header(content)
         if zlib.crc32(content[start:].data) != header["crc32"]:
             raise ValueError("its checksum differs")
-        if header["key"] != REPUTATION_KEY:
-            raise ValueError(f"it is keyed by {header['key']}, expected {REPUTATION_KEY}")
+        if header["key"] != terms.key:
+            raise ValueError(f"it is keyed by {header['key']}, expected {terms.key}")
         if missing := set(terms.columns) - set(header["columns"]):
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
         rows, width = int(header["rows"]), len(header["columns"])
@@ -64,15 +64,15 @@ class Snapshot:
         self._counts: NDArray[np.uint16] = content[split:].view("<u2").reshape(rows, width)
         self._columns = [(name, header["columns"].index(name)) for name in terms.columns]
 
-    def counts(self, counterparty_id: str | None, timestamp_us: int) -> dict[str, int]:
+    def counts(self, identifier: str | None, timestamp_us: int) -> dict[str, int]:
         """Returns column -> count at a transaction's time.
 
-        {} = unknown: no counterparty, or a snapshot that is too old or of a later time. A
-        counterparty that a fresh snapshot does not hold has been seen 0 times.
+        {} = unknown: no identifier, or a snapshot that is too old or of a later time. One that a
+        fresh snapshot does not hold has been seen 0 times.
         """
-        if counterparty_id is None or not self._as_of_us <= timestamp_us <= self._expires_us:
+        if identifier is None or not self._as_of_us <= timestamp_us <= self._expires_us:
             return {}
-        digest = hashlib.blake2b(counterparty_id.encode(), digest_size=8).digest()
+        digest = hashlib.blake2b(identifier.encode(), digest_size=8).digest()
         # As uint64: for a Python integer, numpy would turn all hashes into rounded floats.
         key = np.uint64(int.from_bytes(digest, "little"))
         row = int(np.searchsorted(self._hashes, key))

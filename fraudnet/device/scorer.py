@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from fraudnet.device.artifact import open_artifact
-from fraudnet.device.contract import DISTANCE, PROBABILITY
+from fraudnet.device.contract import COUNTERPARTY, DISTANCE, PROBABILITY
 from fraudnet.device.errors import TransactionError
 from fraudnet.device.reputation import Snapshot, SnapshotError
 from fraudnet.device.store import Score, Store, Stored
@@ -184,7 +184,14 @@ class Scorer:
     def _reputation(self, transaction: Transaction) -> dict[str, int]:
         if self._snapshot is None:
             return {}
-        return self._snapshot.counts(transaction.counterparty_id, transaction.timestamp_us)
+        return self._snapshot.counts(self._key_of(transaction), transaction.timestamp_us)
+
+    def _key_of(self, transaction: Transaction) -> str | None:
+        key = self.contract.reputation.key if self.contract.reputation else COUNTERPARTY
+        if key == COUNTERPARTY:
+            return transaction.counterparty_id
+        value = transaction.columns[key]
+        return None if value is None else str(value)
 
 
 def _count(transaction: Transaction, name: str) -> int:

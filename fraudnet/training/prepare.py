@@ -80,7 +80,7 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
             pc.less(timestamps, pa.scalar(split.training.end, timestamps.type)),
         )
     )
-    features = with_vocabularies(experiment.features, training)
+    features = with_vocabularies(experiment.features, [training])
     return Prepared(
         source=source,
         table=read.table,

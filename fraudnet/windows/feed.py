@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.writing import write_transactions
@@ -99,7 +100,7 @@ def _write_day(source: FeedSource, day: datetime, directory: Path) -> Day:
 
 
 def snapshot_of(source: FeedSource, as_of: datetime, path: Path) -> Path:
-    """Write the counterparties' counts as known at a moment; those never seen are left out.
+    """Write the counterparties' (or other keys') counts as known then; the unseen are left out.
 
     Raises:
         ValueError: the specification reads no reputation.
@@ -108,14 +109,15 @@ def snapshot_of(source: FeedSource, as_of: datetime, path: Path) -> Path:
     reputation = histories.specification.reputation
     if reputation is None:
         raise ValueError("the features read no reputation")
-    encoded = source.table["counterparty_id"].combine_chunks().dictionary_encode()
+    encoded = source.table[reputation.key].combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()
+    key = pc.fill_null(encoded.indices, -1).to_numpy()[histories.source_row].astype(np.int64)
     codes = np.arange(len(names), dtype=np.int64)
     moment_us = microseconds(as_of)
     # Of a transaction at that very moment the label may be known, but it does not count itself.
     before = histories.timestamp_us < moment_us
     events = (
-        histories.counterparty[before],
+        key[before],
         histories.known_us[before],
         histories.is_fraud[before],
     )

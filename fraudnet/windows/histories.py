@@ -1,5 +1,7 @@
 """Account histories: one table sorted by account and time, plus offsets."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,53 +61,99 @@ def build_histories(
     Raises:
         KeyError: a column that the specification names is not in the table.
     """
+    events = events_of(table, label_delay_days)
+    counterparty = codes_of(table["counterparty_id"])
+    counts = None
+    if specification.reputation is not None:
+        key = counterparty
+        if specification.reputation.key != "counterparty_id":
+            key = codes_of(table[specification.reputation.key])
+        counts = reputation_counts(
+            specification.reputation, key, events.timestamp_us, events.known_us, events.is_fraud
+        )
+    return arrange(table, specification, events, counterparty, counts)
+
+
+@dataclass(frozen=True)
+class Events:
+    """When each row happened, when its label is known, and the label: [N] each, unsorted."""
+
+    timestamp_us: Ints
+    known_us: Ints
+    is_fraud: npt.NDArray[np.int8]
+
+
+def events_of(table: pa.Table, label_delay_days: float) -> Events:
+    """The events of canonical transactions, in their order."""
     timestamp = _microseconds(table["timestamp"])
     label_time = None
     if "label_time" in table.column_names:
         label_time = _microseconds(pc.fill_null(table["label_time"], -1))
     known = known_times_us(timestamp, label_time, label_delay_days)
-    is_fraud, counterparty = _labels(table), _codes(table["counterparty_id"])
-    columns: dict[str, Array] = {}
-    if specification.reputation is not None:
-        counts = reputation_counts(
-            specification.reputation, counterparty, timestamp, known, is_fraud
-        )
+    return Events(timestamp, known, _labels(table))
+
+
+def arrange(
+    table: pa.Table,
+    specification: FeatureSpecification,
+    events: Events,
+    counterparty: Ints,
+    counts: npt.NDArray[np.float32] | None,
+) -> Histories:
+    """Sort rows whose reputation is known into account histories.
+
+    Args:
+        table: `account_id`, `amount` and the columns that the specification names.
+        specification: with its vocabularies.
+        events: of the table's rows.
+        counterparty: [N] codes.
+        counts: [N, 2 x windows] of the reputation; overwritten. None: the network reads none.
+    """
+    account = codes_of(table["account_id"])
+    order = sorted_order(account, events.timestamp_us)
+    timestamp = events.timestamp_us[order]
+    columns = _raw_columns(table, specification, order, timestamp)
+    if counts is not None:
         names = [i.name for i in specification.inputs if i.kind == "reputation"]
-        columns = {name: counts[:, i] for i, name in enumerate(names)}
-    account = _codes(table["account_id"])
-    order = sorted_order(account, timestamp)
-    for values in columns.values():
-        values[:] = values[order]  # in place: these are the bulk of what is held
+        for name, values in zip(names, counts.T, strict=True):
+            values[:] = values[order]  # in place: these are the bulk of what is held
+            columns[name] = values
     return Histories(
         offsets=np.concatenate(([0], np.cumsum(np.bincount(account)))).astype(np.int64),
         account=account[order],
         source_row=order,
-        timestamp_us=timestamp[order],
-        known_us=known[order],
-        is_fraud=is_fraud[order],
+        timestamp_us=timestamp,
+        known_us=events.known_us[order],
+        is_fraud=events.is_fraud[order],
         amount=table["amount"].to_numpy()[order],
         counterparty=counterparty[order],
-        columns=_raw_columns(table, specification, order, timestamp[order]) | columns,
+        columns=columns,
         specification=specification,
     )
 
 
 def with_vocabularies(
-    specification: FeatureSpecification, training_rows: pa.Table
+    specification: FeatureSpecification, training_rows: Iterable[pa.Table]
 ) -> FeatureSpecification:
     """Fill in the vocabularies that are left empty, most frequent value first, ties by name.
 
     Args:
         specification: as declared.
-        training_rows: rows before the validation period, nothing else.
+        training_rows: tables of the rows of the training period, nothing else.
     """
+    empty = [column for column in specification.categorical if not column.vocabulary]
+    counts: dict[str, Counter[str]] = {column.column: Counter() for column in empty}
+    for table in training_rows:
+        for name, counter in counts.items():
+            values = pc.drop_null(table[name].cast(pa.string()))
+            for value in pc.value_counts(values).to_pylist():
+                counter[value["values"]] += value["counts"]
 
     def filled(column: CategoricalColumn) -> CategoricalColumn:
         if column.vocabulary:
             return column
-        counts = pc.value_counts(pc.drop_null(training_rows[column.column].cast(pa.string())))
-        ranked = sorted(counts.to_pylist(), key=lambda c: (-c["counts"], c["values"]))
-        known = tuple(c["values"] for c in ranked[: column.max_size])
+        ranked = sorted(counts[column.column].items(), key=lambda item: (-item[1], item[0]))
+        known = tuple(value for value, _ in ranked[: column.max_size])
         return column.model_copy(update={"vocabulary": known})
 
     return specification.model_copy(
@@ -132,13 +180,11 @@ def _raw_columns(
     return columns
 
 
-def _codes(column: pa.ChunkedArray) -> Ints:
-    """Codes from 0, -1 for null."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    codes: Ints = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes
+def codes_of(column: pa.ChunkedArray) -> Ints:
+    """[N] codes from 0 in the order of first appearance, -1 for null."""
+    encoded = column.cast(pa.string()).dictionary_encode().unify_dictionaries()
+    codes = [pc.fill_null(chunk.indices, -1).to_numpy() for chunk in encoded.chunks]
+    return np.concatenate(codes).astype(np.int64) if codes else np.empty(0, np.int64)
 
 
 def _microseconds(column: pa.ChunkedArray) -> Ints:

@@ -35,8 +35,9 @@ class CategoricalColumn(Section):
 class Reputation(Section):
     """Counts of a counterparty's transactions and known frauds, as known at the time."""
 
-    key: Literal["counterparty_id"] = Field(
-        default="counterparty_id", description="column whose past is counted"
+    key: str = Field(
+        default="counterparty_id",
+        description="column whose past is counted: counterparty_id, category, or a further one",
     )
     windows_days: tuple[Days, ...] = Field(
         default=(1, 7, 30), description="lengths of the windows that are counted, in days"
@@ -58,6 +59,11 @@ class Reputation(Section):
         if list(value) != sorted(set(value)):
             raise ValueError("windows must increase and differ")
         return value
+
+    @property
+    def prefix(self) -> str:
+        """How the names of the network's inputs begin."""
+        return self.key.removesuffix("_id")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,6 +100,13 @@ class FeatureSpecification(Section):
                     f"{name!r} cannot name an input; give the column a name of letters, digits "
                     "and _ in the recipe"
                 )
+        if self.reputation is not None:
+            keys = ["counterparty_id", *(c.column for c in self.categorical)]
+            if self.reputation.key not in keys:
+                raise ValueError(
+                    f"reputation.key {self.reputation.key!r} is not read by the network; expected "
+                    f"one of {', '.join(keys)}, or declare it under categorical"
+                )
         names = [i.name for i in self.inputs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(
@@ -126,7 +139,7 @@ class FeatureSpecification(Section):
         if self.reputation is not None:
             found += [
                 Input(
-                    name=f"counterparty_{statistic}_{days}d",
+                    name=f"{self.reputation.prefix}_{statistic}_{days}d",
                     dtype="float32",
                     kind="reputation",
                     statistic=statistic,
