@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 
 from fraudnet.windows.histories import Histories
-from fraudnet.windows.reputation import DAY_US, EventCounts
+from fraudnet.windows.reputation import DAY_US, counts_as_of
+from fraudnet.windows.specification import Reputation
 
 Floats = npt.NDArray[np.float32]
 Column = npt.NDArray[Any]
@@ -131,13 +132,15 @@ def _customer(histories: Histories) -> list[Column]:
 
     Of transactions of one account at one moment, those that come later in the source are left out.
     """
-    events = EventCounts(histories.account, histories.timestamp_us)
+    # Rows are sorted by account and time; accounts far apart in time can be searched as one.
+    first, last = int(histories.timestamp_us.min()), int(histories.timestamp_us.max())
+    span = last - first + max(WINDOWS_DAYS) * DAY_US + 1
+    moment = histories.account * span + histories.timestamp_us - first
     spent = np.concatenate(([0.0], np.cumsum(histories.amount)))
     end = np.arange(1, len(histories) + 1)
     columns: list[Column] = []
     for days in WINDOWS_DAYS:
-        # Rows are sorted by account and time, so that a rank among the events is a row.
-        begin = events.up_to(histories.account, histories.timestamp_us - days * DAY_US)
+        begin = np.searchsorted(moment, moment - days * DAY_US, side="right")
         count = end - begin
         columns += [count, (spent[end] - spent[begin]) / count]
     return columns
@@ -148,16 +151,14 @@ def _terminal(histories: Histories) -> list[Column]:
 
     To the moment, as the Handbook has it, whatever the network's own counts are as of.
     """
-    key, now = histories.counterparty, histories.timestamp_us - DELAY_DAYS * DAY_US
-    fraud = histories.is_fraud == 1
-    seen = EventCounts(key, histories.timestamp_us)
-    frauds = EventCounts(key[fraud], histories.timestamp_us[fraud])
+    key, now = histories.counterparty, histories.timestamp_us
+    events = (key, now + DELAY_DAYS * DAY_US, histories.is_fraud)
+    counts = counts_as_of(Reputation(windows_days=WINDOWS_DAYS), key, now, events)
+    counts[key < 0] = 0
     columns: list[Column] = []
-    for days in WINDOWS_DAYS:
-        before = now - days * DAY_US
-        count = np.where(key < 0, 0, seen.up_to(key, now) - seen.up_to(key, before))
-        defrauded = np.where(key < 0, 0, frauds.up_to(key, now) - frauds.up_to(key, before))
-        columns += [count, defrauded / np.maximum(count, 1)]
+    for i in range(len(WINDOWS_DAYS)):
+        count, frauds = counts[:, 2 * i], counts[:, 2 * i + 1]
+        columns += [count, frauds / np.maximum(count, 1)]
     return columns
 
 

@@ -26,6 +26,12 @@ class DataConfig(Section):
     max_bad_share: float = Field(
         default=0.05, ge=0, le=1, description="share of bad rows from which a file is refused"
     )
+    memory_limit_mb: int | None = Field(
+        default=None,
+        ge=64,
+        description="windows are made on disk (in TMPDIR), in at most about this much memory; "
+        "none: all in memory",
+    )
 
 
 class AlertConfig(Section):

@@ -1,17 +1,20 @@
-"""From a file of transactions to histories and periods, as an experiment says."""
+"""From a source of transactions to histories and periods, as an experiment says."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudnet.training.experiment import Experiment
 from fraudnet.transactions.place import Source
-from fraudnet.transactions.reading import ReadOptions, Transactions, read_transactions
-from fraudnet.transactions.recipe import load_recipe
-from fraudnet.transactions.report import QualityReport, fingerprint
+from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
+from fraudnet.transactions.recipe import Recipe, load_recipe
+from fraudnet.transactions.report import Fingerprint, QualityReport, fingerprint
 from fraudnet.windows.histories import Histories, build_histories, with_vocabularies
+from fraudnet.windows.on_disk import Spool
 from fraudnet.windows.periods import Split, split_by_time
 
 
@@ -21,21 +24,21 @@ class Prepared:
 
     Attributes:
         source: where it came from.
-        table: its transactions in canonical columns.
         report: how it was read.
-        fingerprint: of the table.
+        fingerprint: of its transactions in canonical columns.
         experiment: with the vocabularies of the training period filled in.
         split: its periods.
         histories: of all its transactions.
+        folder: that the histories are mapped from; None where they are in memory.
     """
 
     source: Source
-    table: pa.Table
     report: QualityReport
     fingerprint: str
     experiment: Experiment
     split: Split
     histories: Histories
+    folder: TemporaryDirectory[str] | None = None
 
 
 def read_data(
@@ -45,21 +48,17 @@ def read_data(
     *,
     require_labels: bool = False,
 ) -> Transactions:
-    """Read a file with the experiment's recipe and whatever columns its features name.
+    """Read a source with the experiment's recipe and whatever columns its features name.
 
     Raises:
-        InputError: the file or the experiment cannot be used.
+        InputError: the source or the experiment cannot be used.
     """
-    features = experiment.features
-    recipe = load_recipe(experiment.data.recipe).with_features(
-        [c.column for c in features.categorical], features.numeric
-    )
-    share = experiment.data.max_bad_share
-    return read_transactions(source, recipe, ReadOptions(quarantine, share, None, require_labels))
+    options = _options(experiment, quarantine, require_labels=require_labels)
+    return read_transactions(source, _recipe(experiment), options)
 
 
 def prepare(source: Source, experiment: Experiment, quarantine: Path | None = None) -> Prepared:
-    """Read, check, divide by time and sort into histories.
+    """Read, check, divide by time and sort into histories; on disk if there is a memory limit.
 
     Vocabularies that the experiment leaves empty are taken from the training period alone.
 
@@ -69,8 +68,10 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
         quarantine: file for the rows that cannot be used.
 
     Raises:
-        InputError: the file or the experiment cannot be used.
+        InputError: the source or the experiment cannot be used.
     """
+    if experiment.data.memory_limit_mb is not None:
+        return _prepare_on_disk(source, experiment, quarantine, experiment.data.memory_limit_mb)
     read = read_data(source, experiment, quarantine, require_labels=True)
     timestamps = read.table["timestamp"]
     split = split_by_time(timestamps.cast(pa.int64()).to_numpy(), experiment.split)
@@ -83,10 +84,50 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
     features = with_vocabularies(experiment.features, [training])
     return Prepared(
         source=source,
-        table=read.table,
         report=read.report,
         fingerprint=fingerprint(read.table),
         experiment=experiment.model_copy(update={"features": features}),
         split=split,
         histories=build_histories(read.table, features, experiment.split.label_delay_days),
     )
+
+
+def _prepare_on_disk(
+    source: Source, experiment: Experiment, quarantine: Path | None, memory_limit_mb: int
+) -> Prepared:
+    options = _options(experiment, quarantine, require_labels=True)
+    reading = Reading(source, _recipe(experiment), options)
+    folder = TemporaryDirectory(prefix="fraudnet-windows-")
+    spool = Spool(Path(folder.name), experiment.features, experiment.split.label_delay_days)
+    whole = Fingerprint()
+    for piece in reading:
+        spool.add(piece)
+        whole.add(piece)
+    spool.close()
+    reading.report()  # what cannot be used is refused before more work goes into it
+    span = np.array([spool.first_us, spool.last_us])
+    split = split_by_time(span, experiment.split)
+    features = with_vocabularies(experiment.features, spool.within(split.training))
+    histories = spool.histories(features, memory_limit_mb << 20)
+    return Prepared(
+        source=source,
+        report=reading.report(len(histories.offsets) - 1, spool.counterparties),
+        fingerprint=whole.text(),
+        experiment=experiment.model_copy(update={"features": features}),
+        split=split,
+        histories=histories,
+        folder=folder,
+    )
+
+
+def _recipe(experiment: Experiment) -> Recipe:
+    features = experiment.features
+    categorical = [column.column for column in features.categorical]
+    return load_recipe(experiment.data.recipe).with_features(categorical, features.numeric)
+
+
+def _options(
+    experiment: Experiment, quarantine: Path | None, *, require_labels: bool
+) -> ReadOptions:
+    share = experiment.data.max_bad_share
+    return ReadOptions(quarantine, share, require_labels=require_labels)

@@ -85,8 +85,8 @@ def evaluate(prepared: Prepared, trained: Trained) -> Trained:
     if f"{test.begin:%Y-%m-%d %H:%M}" < validated:
         raise InputError(
             f"{place_of(prepared.source)}: its test period {test} begins before the validation "
-            f"period of the network ended ({validated}), so the network has seen some of it; bring later data, "
-            "or shorten split.test_days"
+            f"period of the network ended ({validated}), so the network has seen some of it; bring "
+            "later data, or shorten split.test_days"
         )
     with tracked_run("evaluate", trained.facts.mlflow_run_id):
         log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
@@ -176,7 +176,7 @@ def _facts(
         ood_quantiles={f"{q:g}": float(np.quantile(genuine_distance, q)) for q in QUANTILES},
         training_data={
             "fingerprint": prepared.fingerprint,
-            "rows": len(prepared.table),
+            "rows": len(prepared.histories),
             "recipe": experiment.data.recipe,
         },
         periods={name: str(getattr(split, name)) for name in ("training", "validation", "test")},

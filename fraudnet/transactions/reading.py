@@ -89,11 +89,13 @@ class Reading:
                 if len(checked.used):
                     yield checked.used
 
-    def report(self, accounts: int, counterparties: int) -> QualityReport:
+    def report(
+        self, accounts: int | None = None, counterparties: int | None = None
+    ) -> QualityReport:
         """How the source was read, once its last piece has passed.
 
         Args:
-            accounts: how many different ones the pieces held.
+            accounts: how many different ones the pieces held, where that is known.
             counterparties: likewise.
 
         Raises:
@@ -116,11 +118,9 @@ def read_transactions(
     """
     reading = Reading(source, recipe, options)
     pieces = list(reading)
-    table = pa.concat_tables(pieces, promote_options="default") if pieces else None
-    counts = [
-        0 if table is None else pc.count_distinct(table[name]).as_py()
-        for name in ("account_id", "counterparty_id")
-    ]
-    report = reading.report(*counts)
-    assert table is not None  # a source without a usable row is refused
-    return Transactions(table, report, reading.recipe)
+    reading.report()  # a source without a usable row ends here
+    table = pa.concat_tables(pieces, promote_options="default")
+    accounts, counterparties = (
+        pc.count_distinct(table[name]).as_py() for name in ("account_id", "counterparty_id")
+    )
+    return Transactions(table, reading.report(accounts, counterparties), reading.recipe)

@@ -78,8 +78,8 @@ class QualityReport:
     reasons: dict[str, int]  # rows quarantined by reason, the most frequent first
     first_timestamp: datetime | None
     last_timestamp: datetime | None
-    accounts: int
-    counterparties: int
+    accounts: int | None
+    counterparties: int | None
     labelled_share: float | None
     fraud_share: float | None  # of the labelled
     absent: list[str]  # our columns that the recipe declares and the source lacks
@@ -111,8 +111,8 @@ class QualityReport:
             table.add_row(f"  {reason}", f"{count:,}")
         table.add_row("first", _said(self.first_timestamp))
         table.add_row("last", _said(self.last_timestamp))
-        table.add_row("accounts", f"{self.accounts:,}")
-        table.add_row("counterparties", f"{self.counterparties:,}")
+        table.add_row("accounts", f"{self.accounts or 0:,}")
+        table.add_row("counterparties", f"{self.counterparties or 0:,}")
         table.add_row("labelled", _percent(self.labelled_share))
         table.add_row("fraud among them", _percent(self.fraud_share))
         table.add_row("declared, not in the source", ", ".join(self.absent) or "none")
@@ -163,7 +163,7 @@ class Figures:
         self._present |= set(rows.table.column_names)
         self._unread = rows.unread
 
-    def report(self, accounts: int, counterparties: int) -> QualityReport:
+    def report(self, accounts: int | None, counterparties: int | None) -> QualityReport:
         """The figures of all pieces; the caller has counted what spans them."""
         quarantined = self._reasons.total()
         assert self._rows_in == self._used + quarantined
@@ -304,25 +304,38 @@ class Quarantine:
             ) from None
 
 
+class Fingerprint:
+    """SHA-256 of a table's names, types, values and order; how it is cut up does not matter."""
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._parts: dict[tuple[str, str], tuple[hashlib._Hash, ...]] = {}
+
+    def add(self, table: pa.Table) -> None:
+        """Take in a piece: columns of text, numbers and times, as `Reading` gives them."""
+        self._rows += len(table)
+        for name in table.column_names:
+            own = (name, str(table[name].type))
+            parts = self._parts.setdefault(own, tuple(hashlib.sha256() for _ in range(3)))
+            for chunk in table[name].chunks:
+                for part, content in zip(parts, _contents(chunk), strict=True):
+                    part.update(content)
+
+    def text(self) -> str:
+        """`"sha256:"` and 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for (name, type_), parts in self._parts.items():
+            digest.update(json.dumps([name, type_, self._rows]).encode())
+            for part in parts:
+                digest.update(part.digest())
+        return f"sha256:{digest.hexdigest()}"
+
+
 def fingerprint(table: pa.Table) -> str:
-    """SHA-256 of a table's names, types, values and order; how it is chunked does not matter.
-
-    Args:
-        table: columns of text, numbers and times, as `read_transactions` gives them.
-
-    Returns:
-        `"sha256:"` and 64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for name in table.column_names:
-        digest.update(json.dumps([name, str(table[name].type), len(table)]).encode())
-        parts = [hashlib.sha256(), hashlib.sha256(), hashlib.sha256()]
-        for chunk in table[name].chunks:
-            for part, content in zip(parts, _contents(chunk), strict=True):
-                part.update(content)
-        for part in parts:
-            digest.update(part.digest())
-    return f"sha256:{digest.hexdigest()}"
+    """The fingerprint of a whole table."""
+    whole = Fingerprint()
+    whole.add(table)
+    return whole.text()
 
 
 def _contents(chunk: pa.Array) -> tuple[bytes, bytes, bytes]:

@@ -1,5 +1,9 @@
 """Counterparty reputation: counts of transactions and known frauds, as known at the time."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
@@ -7,6 +11,7 @@ from fraudnet.windows.specification import Reputation
 
 DAY_US = 86_400_000_000
 MOST_COUNT = 65_535  # of a snapshot's 16 bits
+BLOCK_ROWS = 1 << 16  # of a block that is counted at once
 UNKNOWN_COUNT = -1  # of a row without counterparty, as on the device
 
 Ints = npt.NDArray[np.int64]
@@ -31,8 +36,8 @@ def known_times_us(timestamp_us: Ints, label_time_us: Ints | None, delay_days: f
 def sorted_order(key: Ints, time_us: Ints) -> Ints:
     """The order that sorts by key, then time; ties keep their order.
 
-    Time is sorted first where it is not yet, then the keys digit by digit (16 bits each, a radix
-    sort): the time taken grows as the rows do.
+    Time is sorted first where it is not yet, then the keys digit by digit (a radix sort): the time
+    taken grows as the rows do.
 
     Args:
         key: [N] codes.
@@ -44,59 +49,34 @@ def sorted_order(key: Ints, time_us: Ints) -> Ints:
     in_time = bool((time_us[1:] >= time_us[:-1]).all())
     order = None if in_time else np.argsort(time_us, kind="stable")
     least, most = (int(key.min()), int(key.max())) if len(key) else (0, 0)
-    for shift in range(0, max(1, (most - least).bit_length()), 16):
-        digit = ((key - least) >> shift).astype(np.uint16)
+    bits, done = max(1, (most - least).bit_length()), 0
+    while done < bits:
+        # The short digit comes first: after it, the rows are still read nearly in their order.
+        width = (bits - done) % 16 or 16
+        digit = ((key - least) >> done).astype(np.uint16)
+        if width < 16:
+            digit &= np.uint16((1 << width) - 1)
         if order is None:
             order = np.argsort(digit, kind="stable")
         else:
             order = order[np.argsort(digit[order], kind="stable")]
-    return np.arange(len(key)) if order is None else order
+        done += width
+    return np.arange(0) if order is None else order
 
 
-class EventCounts:
-    """How many events of a key lie in a window of time, for many (key, time) questions at once.
-
-    One sorted array of 64-bit integers, key and time in one, answers every question by binary
-    search. Questions that come in sorted order run through it once and are quickest.
+@dataclass(frozen=True)
+class _Sorted:
+    """Moments sorted by key and time.
 
     Attributes:
-        order: [M] positions of the events, sorted by key and time.
+        order: [M] positions of the moments before they were sorted.
+        time_us: [M] sorted.
+        offsets: [K + 1]; key k, counted from the least, holds offsets[k] .. offsets[k + 1] - 1.
     """
 
-    def __init__(self, key: Ints, time_us: Ints) -> None:
-        """Index events.
-
-        Args:
-            key: [M] codes, -1 for none.
-            time_us: [M] microseconds.
-        """
-        self.order = sorted_order(key, time_us)
-        self._first, self._last = (int(time_us.min()), int(time_us.max())) if len(key) else (0, 0)
-        self._times: Ints | None = None
-        self._span = self._last - self._first + 2
-        if len(key) and (int(key.max()) + 2) * self._span >= 2**63:
-            # Too many keys over too long a span: the times' ranks are smaller than the times.
-            self._times = np.unique(time_us)
-            self._span = len(self._times) + 1
-        self._events = self._packed(key[self.order], time_us[self.order])
-
-    def up_to(self, key: Ints, time_us: Ints) -> Ints:
-        """Rank of (key, time) among all events: those of smaller keys, and of this one up to then.
-
-        Differences of two answers for one key count its events in between: after the earlier
-        time, at or before the later one.
-        """
-        return np.searchsorted(self._events, self._packed(key, time_us), side="right")
-
-    def _packed(self, key: Ints, time_us: Ints) -> Ints:
-        """Key and time as one number that sorts as they do; times before all events are equal."""
-        if self._times is None:
-            moment = np.clip(time_us, self._first - 1, self._last)
-            moment -= self._first - 1
-        else:
-            moment = np.searchsorted(self._times, time_us, side="right")
-        moment += key * self._span
-        return moment
+    order: Ints
+    time_us: Ints
+    offsets: Ints
 
 
 def reputation_counts(
@@ -105,6 +85,7 @@ def reputation_counts(
     timestamp_us: Ints,
     known_us: Ints,
     is_fraud: npt.NDArray[np.int8],
+    position: Ints | None = None,
 ) -> Floats:
     """Counts as known at each row's own time, or at the midnight (UTC) before it.
 
@@ -117,10 +98,11 @@ def reputation_counts(
 
     Args:
         specification: windows in days, and how current the counts are.
-        key: [N] counterparty codes, -1 where there is none.
+        key: [N] codes of the counterparty or other key, -1 where there is none.
         timestamp_us: [N] microseconds since 1970.
         known_us: [N] when the label is known.
         is_fraud: [N] 1, 0 or -1 (unlabelled).
+        position: [N] the row of the result for each row; by default its own.
 
     Returns:
         [N, 2 x windows] counts, in the order of `specification.columns`; -1 where there is no key.
@@ -128,13 +110,26 @@ def reputation_counts(
     as_of_us = timestamp_us
     if specification.refresh == "day":
         as_of_us = timestamp_us - timestamp_us % DAY_US
-    counts = counts_as_of(specification, key, as_of_us, (key, known_us, is_fraud))
-    since_known = as_of_us - known_us
-    for i, days in enumerate(specification.windows_days):
-        itself = (since_known >= 0) & (since_known < days * DAY_US)
-        counts[:, 2 * i] -= itself
-        counts[:, 2 * i + 1] -= itself & (is_fraud == 1)
-    counts[key < 0] = UNKNOWN_COUNT
+    least, most = (int(key.min()), int(key.max())) if len(key) else (0, 0)
+    order = sorted_order(key, timestamp_us)  # sorts the moments asked for, too
+    offsets = _offsets(key, least, most)
+    asked = _Sorted(order, as_of_us[order], offsets)
+    # With a constant delay the labels become known in the order of the transactions.
+    since = known_us - timestamp_us
+    if len(since) and not (since == since[0]).all():
+        order = sorted_order(key, known_us)
+    known = _Sorted(order, known_us[order], offsets)
+    counts = _counts(specification, asked, known, is_fraud[order] == 1, position)
+    since = as_of_us - known_us
+    if (since >= 0).any():
+        at = slice(None) if position is None else position
+        for i, days in enumerate(specification.windows_days):
+            itself = (since >= 0) & (since < days * DAY_US)
+            counts[at, 2 * i] -= itself
+            counts[at, 2 * i + 1] -= itself & (is_fraud == 1)
+    if least < 0:
+        none = key < 0
+        counts[none if position is None else position[none]] = UNKNOWN_COUNT
     return counts
 
 
@@ -149,15 +144,70 @@ def counts_as_of(
     A count stops at the most that a snapshot holds, so that device and training read the same.
     """
     event_key, known_us, is_fraud = events
-    counts = EventCounts(event_key, known_us)
-    frauds = np.concatenate(([0], np.cumsum(is_fraud[counts.order] == 1, dtype=np.int64)))
-    order = sorted_order(key, as_of_us)
-    key, as_of_us = key[order], as_of_us[order]
-    now = counts.up_to(key, as_of_us)
-    frauds_now = frauds[now]
-    result = np.empty((len(specification.columns), len(key)), np.float32)
-    for i, days in enumerate(specification.windows_days):
-        before = counts.up_to(key, as_of_us - days * DAY_US)
-        result[2 * i, order] = np.minimum(now - before, MOST_COUNT)
-        result[2 * i + 1, order] = np.minimum(frauds_now - frauds[before], MOST_COUNT)
-    return result.T
+    everyone = np.concatenate([key, event_key])
+    least, most = (int(everyone.min()), int(everyone.max())) if len(everyone) else (0, 0)
+    asked, known = (
+        _Sorted(order, time[order], _offsets(own, least, most))
+        for own, time in ((key, as_of_us), (event_key, known_us))
+        for order in [sorted_order(own, time)]
+    )
+    return _counts(specification, asked, known, is_fraud[known.order] == 1, None)
+
+
+def _offsets(key: Ints, least: int, most: int) -> Ints:
+    sizes = np.bincount(key - least, minlength=most - least + 1)
+    return np.concatenate(([0], np.cumsum(sizes)))
+
+
+def _counts(
+    specification: Reputation,
+    asked: _Sorted,
+    known: _Sorted,
+    is_fraud: npt.NDArray[np.bool_],
+    position: Ints | None,
+) -> Floats:
+    """Counts of what is known, block by block of what is asked: each block fits in a cache."""
+    windows_us = [days * DAY_US for days in specification.windows_days]
+    result = np.empty((len(asked.order), 2 * len(windows_us)), np.float32)
+    if not len(asked.order):
+        return result
+    frauds = np.concatenate(([0], np.cumsum(is_fraud)))
+    times = [asked.time_us, known.time_us] if len(known.time_us) else [asked.time_us]
+    first = min(int(time.min()) for time in times)
+    # So wide that a window that ends in one key's times never begins in another's.
+    span = max(int(time.max()) for time in times) - first + max(windows_us, default=0) + 1
+    keys = max(1, min(len(asked.offsets) - 1, 2**62 // span))
+
+    def count(begin: int, end: int) -> None:
+        low = int(np.searchsorted(asked.offsets, begin, side="right")) - 1
+        high = int(np.searchsorted(asked.offsets, end - 1, side="right"))  # the key after the last
+        ahead = int(known.offsets[low])
+        events = known.time_us[ahead : known.offsets[high]]
+        now = asked.time_us[begin:end]
+        if high - low > 1:
+            events = events - first + span * _local(known.offsets[low : high + 1])
+            edges = np.clip(asked.offsets[low : high + 1], begin, end)
+            now = now - first + span * _local(edges)
+        until = np.searchsorted(events, now, side="right")
+        frauds_until = frauds[until + ahead]
+        found = np.empty((end - begin, result.shape[1]), np.float32)
+        for i, window_us in enumerate(windows_us):
+            since = np.searchsorted(events, now - window_us, side="right")
+            np.minimum(until - since, MOST_COUNT, out=found[:, 2 * i], casting="unsafe")
+            found[:, 2 * i + 1] = np.minimum(frauds_until - frauds[since + ahead], MOST_COUNT)
+        at = asked.order[begin:end]
+        result[at if position is None else position[at]] = found
+
+    edges = np.unique(
+        np.concatenate(
+            [np.arange(0, len(asked.order), BLOCK_ROWS), asked.offsets[::keys], asked.offsets[-1:]]
+        )
+    )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(count, edges[:-1].tolist(), edges[1:].tolist()))
+    return result
+
+
+def _local(offsets: Ints) -> Ints:
+    """Of each row of some keys, the number of its key among them."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

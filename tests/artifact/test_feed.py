@@ -50,14 +50,14 @@ def read(path: Path) -> list[Given]:
 
 def source_rows(world: World) -> list[Given]:
     """The data set by time, ties in the order of the file, without what is secret."""
-    rows = sorted(world.prepared.table.to_pylist(), key=lambda row: row["timestamp"])
+    rows = sorted(world.table.to_pylist(), key=lambda row: row["timestamp"])
     return [{n: v for n, v in row.items() if n not in SECRET} for row in rows]
 
 
 def reputation_of(world: World) -> dict[str, dict[str, int]]:
     """The counts of every transaction's counterparty, as the network is trained on them."""
     histories = world.prepared.histories
-    ids = world.prepared.table["transaction_id"].to_pylist()
+    ids = world.table["transaction_id"].to_pylist()
     names = [name for name in histories.columns if name.startswith("counterparty_")]
     columns = {name: histories.columns[name].astype(int).tolist() for name in names}
     return {
@@ -94,7 +94,7 @@ def test_the_days_hold_all_their_transactions(world: World, feed: Feed) -> None:
 
 
 def test_nothing_of_labels_is_in_any_file(world: World, feed: Feed) -> None:
-    kinds = {kind for kind in world.prepared.table["fraud_kind"].to_pylist() if kind}
+    kinds = {kind for kind in world.table["fraud_kind"].to_pylist() if kind}
     assert kinds
     for path in (feed.history, *(day.transactions for day in feed.days)):
         content = path.read_text()
@@ -136,7 +136,7 @@ def test_the_device_decides_every_transaction_as_the_server_does(
             "--reputation", day.reputation, day.transactions,
         )  # fmt: skip
         decisions += [json.loads(line) for line in done.stdout.splitlines()]
-    ids = world.prepared.table["transaction_id"].to_pylist()
+    ids = world.table["transaction_id"].to_pylist()
     place = {ids[source]: at for at, source in enumerate(world.prepared.histories.source_row)}
     at = [place[decision["transaction_id"]] for decision in decisions]
     within = world.prepared.histories.timestamp_us >= BEGIN.timestamp() * 1e6
@@ -216,7 +216,7 @@ def test_labels_are_not_needed(world: World, feed: Feed, tmp_path: Path) -> None
 
 
 def test_without_reputation_there_is_no_snapshot(world: World, tmp_path: Path) -> None:
-    table = world.prepared.table
+    table = world.table
     features = world.trained.facts.experiment.features.model_copy(update={"reputation": None})
     source = FeedSource(table, build_histories(table, features, 7.0), ("fraud_kind",))
     found = write_feed(source, 5, 1, tmp_path)
@@ -235,7 +235,7 @@ def test_labels_that_come_after_a_day_do_not_change_its_snapshot(
     flipped = np.where(later, 1 - prepared.histories.is_fraud, prepared.histories.is_fraud)
     changed = replace(prepared.histories, is_fraud=flipped.astype(np.int8))
     written = [
-        snapshot_of(FeedSource(prepared.table, histories, ()), BEGIN, tmp_path / name).read_bytes()
+        snapshot_of(FeedSource(world.table, histories, ()), BEGIN, tmp_path / name).read_bytes()
         for name, histories in (("as it is", prepared.histories), ("flipped", changed))
     ]
     assert written[0] == written[1]

@@ -17,7 +17,7 @@ from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.periods import labelled_rows
-from tests.training.world import experiment
+from tests.training.world import experiment, table_read
 
 # A compiled step for each fit takes most of the time.
 pytestmark = pytest.mark.xdist_group("fitting")
@@ -138,7 +138,7 @@ def test_what_is_not_wanted_changes_no_weight(
 def test_the_standardisation_is_that_of_the_wanted_rows(
     prepared: Prepared, wanted: Mask, fitted: Fit
 ) -> None:
-    rows = prepared.table.to_pylist()
+    rows = table_read(prepared).to_pylist()
     source = prepared.histories.source_row
     chosen = set(source[wanted].tolist())
     before: dict[str, int] = {}

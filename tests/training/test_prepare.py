@@ -12,7 +12,7 @@ import pytest
 
 from fraudnet.errors import InputError
 from fraudnet.training.prepare import Prepared, prepare
-from tests.training.world import BAD_LINES, ONLY_LATER, TRAINING_END, experiment
+from tests.training.world import BAD_LINES, ONLY_LATER, TRAINING_END, experiment, table_read
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_rows_in_are_rows_used_and_rows_quarantined(
         len(BAD_LINES),
     )
     assert report.reasons == dict.fromkeys(BAD_LINES, 1)
-    assert len(prepared.table) == len(prepared.histories) == len(rows)
+    assert len(table_read(prepared)) == len(prepared.histories) == len(rows)
     assert sorted(prepared.histories.source_row) == list(range(len(rows)))
 
 

@@ -18,7 +18,7 @@ COLUMNS = ("account_id", "counterparty_id", "transaction_id")
 def identifiers(world: World) -> set[bytes]:
     found = set()
     for column in COLUMNS:
-        found |= set(world.prepared.table[column].to_pylist())
+        found |= set(world.table[column].to_pylist())
     return {name.encode() for name in found - {None}}
 
 

@@ -39,7 +39,7 @@ PERIODS = {
 
 def rows_of(world: World) -> list[dict[str, Any]]:
     """The table's rows, in the order of the histories."""
-    rows = world.prepared.table.to_pylist()
+    rows = world.table.to_pylist()
     return [rows[at] for at in world.prepared.histories.source_row]
 
 
@@ -131,7 +131,7 @@ def test_it_has_learnt_something(world: World) -> None:
 def test_the_facts_are_of_this_data_and_network(world: World) -> None:
     facts = world.trained.facts
     assert facts.training_data == {
-        "fingerprint": fingerprint(world.prepared.table),
+        "fingerprint": fingerprint(world.table),
         "rows": len(world.prepared.histories),
         "recipe": "canonical",
     }

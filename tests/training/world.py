@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fraudnet.cli import main
 from fraudnet.training.experiment import Experiment, load_experiment
-from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.prepare import Prepared, prepare, read_data
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.trained import Trained, load_trained
 from fraudnet.transactions.simulator import SimulatorConfig, simulate
@@ -68,6 +68,11 @@ class World:
     trained: Trained
 
     @cached_property
+    def table(self) -> pa.Table:
+        """The transactions in canonical columns."""
+        return table_read(self.prepared)
+
+    @cached_property
     def answers(self) -> dict[str, Floats]:
         """Logit, probability and distance of every row of the histories, [N] each."""
         network, histories = self.trained.network, self.prepared.histories
@@ -76,6 +81,10 @@ class World:
         for model in (network.logit, network.scores):
             found |= predict_rows(model, network.receptive_field, histories, all_)
         return {name: values[:, 0] for name, values in found.items()}
+
+
+def table_read(prepared: Prepared) -> pa.Table:
+    return read_data(prepared.source, prepared.experiment).table
 
 
 def experiment(*more: str) -> Experiment:

@@ -1,5 +1,6 @@
 """What a source gives, piece by piece, before any of it is judged."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from fraudnet.errors import InputError
 from fraudnet.transactions.recipe import Column, Recipe, nearest
 
-BATCH_ROWS = 1 << 20
+BATCH_ROWS = 1 << 18
 
 Chosen = dict[str, tuple[str, ...]]
 """Our name of each column that a source has, with the source's own names of its parts."""
@@ -68,8 +69,10 @@ def numbered(header: list[str], recipe: Recipe) -> list[str]:
     """The header, its repeated names told apart (`x`, `x.1`) where the recipe knows them so."""
     known = {*recipe.ignore, *(part for parts in recipe.source_columns.values() for part in parts)}
     names = []
-    for at, name in enumerate(header):
-        before = header[:at].count(name)
+    times: Counter[str] = Counter()
+    for name in header:
+        before = times[name]
+        times[name] += 1
         names.append(f"{name}.{before}" if before and f"{name}.1" in known else name)
     return names
 
@@ -99,7 +102,7 @@ def assemble(
     table = {}
     for name, parts in chosen.items():
         if len(parts) == 1:
-            table[name] = values[parts[0]]
+            table[name] = _without_views(values[parts[0]])
             continue
         at = getattr(recipe, name)
         texts = [_part(values[part]) for part in parts]
@@ -118,6 +121,11 @@ def _part(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
         values = values.cast(values.type.value_type)
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def _without_views(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Plain text for views of text, for which Arrow lacks half of what is done with text."""
+    return values.cast(pa.string()) if pa.types.is_string_view(values.type) else values
 
 
 def _joint(at: Column) -> str:
