@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudnet.windows.parallel import at_once, block_by_block, even_edges
 from fraudnet.windows.reputation import known_times_us, reputation_counts, sorted_order
 from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification
 
@@ -62,24 +64,30 @@ def build_histories(
         KeyError: a column that the specification names is not in the table.
     """
     events = events_of(table, label_delay_days)
-    counterparty = codes_of(table["counterparty_id"])
-    account = codes_of(table["account_id"])
-    order = sorted_order(account, events.timestamp_us)
-    counts = None
-    if specification.reputation is not None:
-        key = counterparty
-        if specification.reputation.key != "counterparty_id":
-            key = codes_of(table[specification.reputation.key])
-        position = np.empty_like(order)
-        position[order] = np.arange(len(order))
-        counts = reputation_counts(
-            specification.reputation,
-            key,
-            events.timestamp_us,
-            events.known_us,
-            events.is_fraud,
-            position,
-        )
+    reputation = specification.reputation
+    keys = dict.fromkeys(["account_id", "counterparty_id"])
+    if reputation is not None:
+        keys[reputation.key] = None
+    codes = dict(zip(keys, at_once(*(partial(codes_of, table[key]) for key in keys)), strict=True))
+    account, counterparty = codes["account_id"], codes["counterparty_id"]
+    if reputation is None:
+        order = sorted_order(account, events.timestamp_us)
+        return _arranged(table, specification, events, (account, order), counterparty, None)
+    key = codes[reputation.key]
+    order, key_order = at_once(
+        *(partial(sorted_order, each, events.timestamp_us) for each in (account, key))
+    )
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    counts = reputation_counts(
+        reputation,
+        key,
+        events.timestamp_us,
+        events.known_us,
+        events.is_fraud,
+        key_order,
+        position,
+    )
     return _arranged(table, specification, events, (account, order), counterparty, counts)
 
 
@@ -135,16 +143,41 @@ def _arranged(
 ) -> Histories:
     """Histories; `counts` are in their order already."""
     account, order = account_order
+    rows = len(order)
     # Side by side, so that a row's values are fetched from one place in memory.
-    together = np.empty((len(order), 4), np.int64)
-    together[:, 0] = events.timestamp_us
-    together[:, 1] = events.known_us
-    together[:, 2] = table["amount"].to_numpy().view(np.int64)
-    together[:, 3] = counterparty * 4 + events.is_fraud + 1
-    together = together[order]
-    timestamp = together[:, 0].copy()
-    amount = together[:, 2].copy().view(np.float64)
-    columns = _raw_columns(table, specification, order, timestamp, amount)
+    together = np.empty((rows, 4), np.int64)
+    timestamp, known, counterparties = (np.empty(rows, np.int64) for _ in range(3))
+    amount, is_fraud = np.empty(rows, np.float64), np.empty(rows, np.int8)
+    columns: dict[str, Array] = {
+        "amount": np.empty(rows, np.float32),
+        "day": np.empty(rows, np.int32),
+        "second": np.empty(rows, np.int32),
+    }
+    amounts = table["amount"].to_numpy()
+
+    def gather(begin: int, end: int) -> None:
+        block = slice(begin, end)
+        together[block, 0] = events.timestamp_us[block]
+        together[block, 1] = events.known_us[block]
+        together[block, 2] = amounts[block].view(np.int64)
+        together[block, 3] = counterparty[block] * 4 + events.is_fraud[block] + 1
+
+    def spread(begin: int, end: int) -> None:
+        block = slice(begin, end)
+        found = together[order[block]]
+        timestamp[block], known[block] = found[:, 0], found[:, 1]
+        amount[block] = found[:, 2].view(np.float64)
+        is_fraud[block] = (found[:, 3] & 3) - 1
+        counterparties[block] = found[:, 3] >> 2
+        columns["amount"][block] = amount[block]
+        second = timestamp[block] // 1_000_000
+        day = second // 86_400
+        columns["day"][block] = day
+        columns["second"][block] = second - day * 86_400
+
+    for work in (gather, spread):
+        block_by_block(work, even_edges(rows))
+    columns |= _further_columns(table, specification, order)
     if counts is not None:
         names = [i.name for i in specification.inputs if i.kind == "reputation"]
         columns |= dict(zip(names, counts.T, strict=True))
@@ -154,10 +187,10 @@ def _arranged(
         account=np.repeat(np.arange(len(sizes)), sizes),
         source_row=order,
         timestamp_us=timestamp,
-        known_us=together[:, 1].copy(),
-        is_fraud=((together[:, 3] & 3) - 1).astype(np.int8),
+        known_us=known,
+        is_fraud=is_fraud,
         amount=amount,
-        counterparty=together[:, 3] >> 2,
+        counterparty=counterparties,
         columns=columns,
         specification=specification,
     )
@@ -192,19 +225,10 @@ def with_vocabularies(
     )
 
 
-def _raw_columns(
-    table: pa.Table,
-    specification: FeatureSpecification,
-    order: Ints,
-    timestamp_us: Ints,
-    amount: npt.NDArray[np.float64],
+def _further_columns(
+    table: pa.Table, specification: FeatureSpecification, order: Ints
 ) -> dict[str, Array]:
-    second = timestamp_us // 1_000_000
-    columns: dict[str, Array] = {
-        "amount": amount.astype(np.float32),
-        "day": (second // 86_400).astype(np.int32),
-        "second": (second % 86_400).astype(np.int32),
-    }
+    columns: dict[str, Array] = {}
     for column in specification.categorical:
         values = table[column.column].cast(pa.string())
         index = pc.index_in(values, pa.array(column.vocabulary, pa.string()))

@@ -1,17 +1,15 @@
 """Counterparty reputation: counts of transactions and known frauds, as known at the time."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.windows.parallel import block_by_block, even_edges
 from fraudnet.windows.specification import Reputation
 
 DAY_US = 86_400_000_000
 MOST_COUNT = 65_535  # of a snapshot's 16 bits
-BLOCK_ROWS = 1 << 16  # of a block that is counted at once
 UNKNOWN_COUNT = -1  # of a row without counterparty, as on the device
 
 Ints = npt.NDArray[np.int64]
@@ -85,6 +83,7 @@ def reputation_counts(
     timestamp_us: Ints,
     known_us: Ints,
     is_fraud: npt.NDArray[np.int8],
+    order: Ints | None = None,
     position: Ints | None = None,
 ) -> Floats:
     """Counts as known at each row's own time, or at the midnight (UTC) before it.
@@ -102,6 +101,7 @@ def reputation_counts(
         timestamp_us: [N] microseconds since 1970.
         known_us: [N] when the label is known.
         is_fraud: [N] 1, 0 or -1 (unlabelled).
+        order: [N] the rows sorted by key and timestamp, where that is known already.
         position: [N] the row of the result for each row; by default its own.
 
     Returns:
@@ -111,8 +111,10 @@ def reputation_counts(
     if specification.refresh == "day":
         as_of_us = timestamp_us - timestamp_us % DAY_US
     least, most = (int(key.min()), int(key.max())) if len(key) else (0, 0)
-    order = sorted_order(key, timestamp_us)  # sorts the moments asked for, too
+    if order is None:
+        order = sorted_order(key, timestamp_us)
     offsets = _offsets(key, least, most)
+    # Midnights are sorted as the moments after them are.
     asked = _Sorted(order, as_of_us[order], offsets)
     # With a constant delay the labels become known in the order of the transactions.
     since = known_us - timestamp_us
@@ -185,29 +187,27 @@ def _counts(
         events = known.time_us[ahead : known.offsets[high]]
         now = asked.time_us[begin:end]
         if high - low > 1:
-            events = events - first + span * _local(known.offsets[low : high + 1])
+            shift = np.arange(high - low) * span  # of each key, so that one follows the other
+            events = events + np.repeat(shift, np.diff(known.offsets[low : high + 1]))
             edges = np.clip(asked.offsets[low : high + 1], begin, end)
-            now = now - first + span * _local(edges)
+            now = now + np.repeat(shift, np.diff(edges))
+        frauds_before = frauds[ahead : ahead + len(events) + 1]
         until = np.searchsorted(events, now, side="right")
-        frauds_until = frauds[until + ahead]
+        frauds_until = frauds_before[until]
         found = np.empty((end - begin, result.shape[1]), np.float32)
         for i, window_us in enumerate(windows_us):
             since = np.searchsorted(events, now - window_us, side="right")
-            np.minimum(until - since, MOST_COUNT, out=found[:, 2 * i], casting="unsafe")
-            found[:, 2 * i + 1] = np.minimum(frauds_until - frauds[since + ahead], MOST_COUNT)
+            np.subtract(until, since, out=found[:, 2 * i], casting="unsafe")
+            np.subtract(
+                frauds_until, frauds_before[since], out=found[:, 2 * i + 1], casting="unsafe"
+            )
+        if len(events) > MOST_COUNT:
+            np.minimum(found, MOST_COUNT, out=found)
         at = asked.order[begin:end]
         result[at if position is None else position[at]] = found
 
     edges = np.unique(
-        np.concatenate(
-            [np.arange(0, len(asked.order), BLOCK_ROWS), asked.offsets[::keys], asked.offsets[-1:]]
-        )
+        np.concatenate([even_edges(len(asked.order)), asked.offsets[::keys], asked.offsets[-1:]])
     )
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(count, edges[:-1].tolist(), edges[1:].tolist()))
+    block_by_block(count, edges.tolist())
     return result
-
-
-def _local(offsets: Ints) -> Ints:
-    """Of each row of some keys, the number of its key among them."""
-    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
