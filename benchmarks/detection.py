@@ -76,7 +76,7 @@ def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
         help=f"lengths of the training period (default: {plan.training_days[0]})",
     )  # fmt: skip
     made.add_argument(
-        "--folds", nargs="+", type=int, choices=tuple(handbook.STARTS), default=plan.folds,
+        "--folds", nargs="+", type=int, choices=handbook.FOLDS, default=plan.folds,
         help="folds to measure, 1 is the latest (default: all four)",
     )  # fmt: skip
     made.add_argument(

@@ -1,12 +1,11 @@
 """The Fraud Detection Handbook's protocol: prequential folds and scores (chapters 5 and 7)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Literal
 
-import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
@@ -14,8 +13,11 @@ from benchmarks.handbook_models import DELAY_DAYS, Answer, Mask, Task, models
 from fraudnet.errors import InputError
 from fraudnet.training.metrics import Scored, card_precision_at
 from fraudnet.transactions.reading import Transactions
+from fraudnet.windows import prequential
 from fraudnet.windows.histories import Histories, build_histories
-from fraudnet.windows.periods import Period, labelled_rows
+from fraudnet.windows.labels import KnownRows, known_rows
+from fraudnet.windows.periods import Period
+from fraudnet.windows.prequential import prequential_folds, rows_to_test
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
 DAY = timedelta(days=1)
@@ -24,13 +26,8 @@ CARDS = 100  # k of card precision@k
 MAX_TRAINING_DAYS = 3650
 MODELS = tuple(models())
 
-# The first day of the last week of training, s in what follows.
-STARTS = {
-    1: datetime(2018, 8, 15, tzinfo=UTC),
-    2: datetime(2018, 8, 8, tzinfo=UTC),
-    3: datetime(2018, 8, 1, tzinfo=UTC),
-    4: datetime(2018, 7, 25, tzinfo=UTC),
-}
+LATEST_TEST_END = datetime(2018, 9, 5, tzinfo=UTC)
+FOLDS = (1, 2, 3, 4)
 
 
 @dataclass(frozen=True)
@@ -48,24 +45,23 @@ class Fold:
     @property
     def start(self) -> datetime:
         """Day s."""
-        return STARTS[self.number]
+        return self.training.end - WEEK
 
     @property
     def training(self) -> Period:
         """Days up to s + 6."""
-        end = self.start + WEEK
-        return Period(end - self.training_days * DAY, end)
+        return self._periods.training
 
     @property
     def test(self) -> Period:
         """Days s + 14 to s + 20."""
-        return Period(self.start + 2 * WEEK, self.start + 3 * WEEK)
+        return self._periods.test
 
-    def test_days(self) -> Iterator[tuple[Period, Period]]:
-        """Each test day k with the days s to s + 6 + k, whose frauds are known by then."""
-        for k in range(7):
-            begin = self.test.begin + k * DAY
-            yield Period(begin, begin + DAY), Period(self.start, self.start + WEEK + k * DAY)
+    @property
+    def _periods(self) -> prequential.Fold:
+        days = WEEK / DAY
+        folds = prequential_folds(LATEST_TEST_END, len(FOLDS), self.training_days, days, days)
+        return folds[self.number - 1]
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ class Plan:
 
     models: Sequence[str] = MODELS
     training_days: Sequence[int] = (28,)
-    folds: Sequence[int] = tuple(STARTS)
+    folds: Sequence[int] = FOLDS
     seeds: int = 1
     # Of the moment, as the Handbook's features have them; of a device, those of midnight.
     refresh: Literal["transaction", "day"] = "transaction"
@@ -86,7 +82,7 @@ class Plan:
     def __post_init__(self) -> None:
         if wrong := [name for name in self.models if name not in MODELS]:
             raise InputError(f"models: there is no {wrong[0]!r}; choose among {', '.join(MODELS)}")
-        if absent := [number for number in self.folds if number not in STARTS]:
+        if absent := [number for number in self.folds if number not in FOLDS]:
             raise InputError(f"folds: there is no fold {absent[0]}; choose among 1, 2, 3, 4")
         if odd := [days for days in self.training_days if not 1 <= days <= MAX_TRAINING_DAYS]:
             raise InputError(f"training days: {odd[0]}; give 1 to {MAX_TRAINING_DAYS}")
@@ -156,12 +152,12 @@ def _refuse_short_span(transactions: Transactions, folds: list[Fold]) -> None:
         )
 
 
-def _rows_of(histories: Histories, fold: Fold) -> tuple[Mask, Mask]:
-    """[N] training rows and [N] test rows of a fold, both with frauds and genuine ones."""
-    training = labelled_rows(histories, fold.training)
+def _rows_of(histories: Histories, fold: Fold) -> tuple[KnownRows, Mask]:
+    """Training rows and [N] test rows of a fold, both with frauds and genuine ones."""
+    training = known_rows(histories, fold.training, known_by=fold.test.begin)
     test = rows_to_score(histories, fold)
     for mask, what, period in (
-        (training, "training", fold.training),
+        (training.rows, "training", fold.training),
         (test, "test, customers with a known fraud left out,", fold.test),
     ):
         fraud = histories.is_fraud[mask] == 1
@@ -179,12 +175,7 @@ def rows_to_score(histories: Histories, fold: Fold) -> Mask:
 
     A fraud is known seven days late: on test day k those of days s to s + 6 + k are.
     """
-    test = labelled_rows(histories, fold.test)
-    for day, reported in fold.test_days():
-        fraud = (histories.is_fraud == 1) & reported.contains(histories.timestamp_us)
-        known = np.unique(histories.account[fraud])
-        test &= ~(day.contains(histories.timestamp_us) & np.isin(histories.account, known))
-    return test
+    return rows_to_test(histories, fold.test, compromised_since=fold.start)
 
 
 def _row(name: str, seed: int, fold: Fold, answer: Answer, histories: Histories, test: Mask) -> Row:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.ensemble import RandomForestClassifier
 
 from fraudnet.windows.histories import Histories
+from fraudnet.windows.labels import KnownRows
 from fraudnet.windows.reputation import DAY_US, counts_as_of
 from fraudnet.windows.specification import Reputation
 
@@ -29,14 +30,14 @@ class Task:
 
     Attributes:
         histories: N rows.
-        training: [N] the labelled rows that may be fitted on.
+        training: the rows that may be fitted on, with their labels.
         test: [N] the W rows to score; their labels are not to be read.
         training_days: length of the training period.
         seed: of everything random.
     """
 
     histories: Histories
-    training: Mask
+    training: KnownRows
     test: Mask
     training_days: int
     seed: int
@@ -80,7 +81,6 @@ def fit_fraudnet(task: Task) -> Answer:
     begin = time.perf_counter()
     fit_network(
         network,
-        task.histories,
         task.training,
         TrainingConfig(chunk_length=chunk_length, seed=task.seed),
     )
@@ -104,7 +104,7 @@ class HandbookForest:
             n_estimators=100, max_depth=20, random_state=task.seed, n_jobs=-1
         )
         begin = time.perf_counter()
-        forest.fit(features[task.training], task.histories.is_fraud[task.training])
+        forest.fit(features[task.training.rows], task.training.is_fraud)
         seconds = time.perf_counter() - begin
         score = forest.predict_proba(features[task.test])[:, 1].astype(np.float32)
         return Answer(score, seconds, None)

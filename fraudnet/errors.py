@@ -3,6 +3,7 @@
 FraudnetError
 ├── InputError    exit status 2: a file, row, column, key or option is not as expected
 └── CheckFailed   exit status 1: the work was done, and a gate or check says no
+    └── LeakError  something was about to be fitted on what it could not have known
 
 `fraudnet.device` has errors of its own, since it imports nothing but itself.
 """
@@ -18,3 +19,7 @@ class InputError(FraudnetError):
 
 class CheckFailed(FraudnetError):  # noqa: N818  (a gate that says no is not an error of the program)
     """A gate or check failed; the message says which, by how much."""
+
+
+class LeakError(CheckFailed):
+    """Something was about to be fitted on what it could not have known: a fault of the program."""

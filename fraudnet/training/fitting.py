@@ -15,6 +15,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.network import Network
 from fraudnet.windows.chunks import Chunks, chunks_over
 from fraudnet.windows.histories import Histories
+from fraudnet.windows.labels import KnownRows
 from fraudnet.windows.reputation import UNKNOWN_COUNT
 
 
@@ -64,21 +65,19 @@ class Progress(Protocol):
 
 def fit_network(
     network: Network,
-    histories: Histories,
-    wanted: npt.NDArray[np.bool_],
+    known: KnownRows,
     config: TrainingConfig,
     progress: Progress | None = None,
 ) -> Chunks:
-    """Fit standardisation and weights on the wanted rows; the rows before them are context.
+    """Fit standardisation and weights on known rows; the rows before them are context.
 
-    Cross-entropy at every wanted position of every chunk, AdamW (Loshchilov and Hutter 2019,
+    Cross-entropy at every such position of every chunk, AdamW (Loshchilov and Hutter 2019,
     "Decoupled Weight Decay Regularization", algorithm 2), the rate rising linearly and falling as
     a cosine, the weights averaged over the last steps.
 
     Args:
         network: changed in place.
-        histories: N rows.
-        wanted: [N] labelled rows of the training period.
+        known: the training period's rows, with the labels that had arrived.
         config: how.
         progress: who is told.
 
@@ -86,9 +85,10 @@ def fit_network(
         The chunks that were trained on.
 
     Raises:
-        InputError: no wanted row is a fraud, or none is genuine.
+        InputError: no row is a fraud, or none is genuine.
     """
-    if len(set(np.unique(histories.is_fraud[wanted])) & {0, 1}) < 2:
+    histories, wanted = known.histories, known.rows
+    if len(np.unique(known.is_fraud)) < 2:
         raise InputError(
             "the training period holds no fraud or no genuine transaction; a classifier needs "
             "both: lengthen the period, or check the labels"

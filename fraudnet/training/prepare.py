@@ -13,9 +13,10 @@ from fraudnet.transactions.place import Source
 from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import Fingerprint, QualityReport, fingerprint
-from fraudnet.windows.histories import Histories, build_histories, with_vocabularies
+from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.on_disk import Spool
 from fraudnet.windows.periods import Split, split_by_time
+from fraudnet.windows.vocabularies import with_vocabularies
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
             pc.less(timestamps, pa.scalar(split.training.end, timestamps.type)),
         )
     )
-    features = with_vocabularies(experiment.features, [training])
+    features = with_vocabularies(experiment.features, [training], split.training.end)
     return Prepared(
         source=source,
         report=read.report,
@@ -107,7 +108,8 @@ def _prepare_on_disk(
     reading.report()  # what cannot be used is refused before more work goes into it
     span = np.array([spool.first_us, spool.last_us])
     split = split_by_time(span, experiment.split)
-    features = with_vocabularies(experiment.features, spool.within(split.training))
+    training = spool.within(split.training)
+    features = with_vocabularies(experiment.features, training, split.training.end)
     histories = spool.histories(features, memory_limit_mb << 20)
     return Prepared(
         source=source,

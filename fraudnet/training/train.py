@@ -26,6 +26,7 @@ from fraudnet.training.trained import Facts, Threshold, Trained, Windows
 from fraudnet.transactions.place import name_of, place_of
 from fraudnet.windows.chunks import windows_of
 from fraudnet.windows.histories import Histories
+from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import Period, labelled_rows
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -49,13 +50,13 @@ def train(prepared: Prepared) -> Trained:
         )
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
-        wanted = _known_rows(prepared, prepared.split.training)
-        fit_network(network, histories, wanted, experiment.training, TrackedProgress())
-        _fit_distance(network, histories, wanted, experiment.training.seed)
+        known = _known_rows(prepared, prepared.split.training)
+        fit_network(network, known, experiment.training, TrackedProgress())
+        _fit_distance(network, known, experiment.training.seed)
 
         checked = _known_rows(prepared, prepared.split.validation)
-        logit = predict_rows(network.logit, network.receptive_field, histories, checked)["logit"]
-        fit_calibration(network.calibration, logit[:, 0], histories.is_fraud[checked])
+        logit = predict_rows(network.logit, network.receptive_field, histories, checked.rows)
+        fit_calibration(network.calibration, logit["logit"][:, 0], checked.is_fraud)
         everything = prepared.split.validation.contains(histories.timestamp_us)
         answers = score(network, histories, everything)
         threshold = threshold_for_alerts(
@@ -106,14 +107,15 @@ def score(
     return {name: values[:, 0] for name, values in answers.items()}
 
 
-def _known_rows(prepared: Prepared, period: Period) -> Mask:
+def _known_rows(prepared: Prepared, period: Period) -> KnownRows:
     """Labelled rows whose label is known when what follows the period begins."""
     delay = timedelta(days=prepared.experiment.split.label_delay_days)
-    return labelled_rows(prepared.histories, period, known_by=period.end + delay)
+    return known_rows(prepared.histories, period, known_by=period.end + delay)
 
 
-def _fit_distance(network: Network, histories: Histories, wanted: Mask, seed: int) -> None:
-    genuine = np.flatnonzero(wanted & (histories.is_fraud == 0))
+def _fit_distance(network: Network, known: KnownRows, seed: int) -> None:
+    histories = known.histories
+    genuine = np.flatnonzero(known.rows & (histories.is_fraud == 0))
     if len(genuine) > DISTANCE_ROWS:
         rng = np.random.default_rng(seed)
         genuine = rng.choice(genuine, DISTANCE_ROWS, replace=False)

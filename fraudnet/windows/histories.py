@@ -1,7 +1,5 @@
 """Account histories: one table sorted by account and time, plus offsets."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +10,7 @@ import pyarrow.compute as pc
 
 from fraudnet.windows.parallel import at_once, block_by_block, even_edges
 from fraudnet.windows.reputation import known_times_us, reputation_counts, sorted_order
-from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification
+from fraudnet.windows.specification import FeatureSpecification, Reputation
 
 Array = npt.NDArray[np.generic]
 Ints = npt.NDArray[np.int64]
@@ -73,22 +71,21 @@ def build_histories(
     if reputation is None:
         order = sorted_order(account, events.timestamp_us)
         return _arranged(table, specification, events, (account, order), counterparty, None)
-    key = codes[reputation.key]
+    order, counts = _order_and_counts(reputation, account, codes[reputation.key], events)
+    return _arranged(table, specification, events, (account, order), counterparty, counts)
+
+
+def _order_and_counts(
+    reputation: Reputation, account: Ints, key: Ints, events: "Events"
+) -> tuple[Ints, npt.NDArray[np.float32]]:
+    """The order by account and time, and the counts in that order."""
     order, key_order = at_once(
         *(partial(sorted_order, each, events.timestamp_us) for each in (account, key))
     )
     position = np.empty_like(order)
     position[order] = np.arange(len(order))
-    counts = reputation_counts(
-        reputation,
-        key,
-        events.timestamp_us,
-        events.known_us,
-        events.is_fraud,
-        key_order,
-        position,
-    )
-    return _arranged(table, specification, events, (account, order), counterparty, counts)
+    moments = events.timestamp_us, events.known_us, events.is_fraud
+    return order, reputation_counts(reputation, key, *moments, key_order, position)
 
 
 @dataclass(frozen=True)
@@ -193,35 +190,6 @@ def _arranged(
         counterparty=counterparties,
         columns=columns,
         specification=specification,
-    )
-
-
-def with_vocabularies(
-    specification: FeatureSpecification, training_rows: Iterable[pa.Table]
-) -> FeatureSpecification:
-    """Fill in the vocabularies that are left empty, most frequent value first, ties by name.
-
-    Args:
-        specification: as declared.
-        training_rows: tables of the rows of the training period, nothing else.
-    """
-    empty = [column for column in specification.categorical if not column.vocabulary]
-    counts: dict[str, Counter[str]] = {column.column: Counter() for column in empty}
-    for table in training_rows:
-        for name, counter in counts.items():
-            values = pc.drop_null(table[name].cast(pa.string()))
-            for value in pc.value_counts(values).to_pylist():
-                counter[value["values"]] += value["counts"]
-
-    def filled(column: CategoricalColumn) -> CategoricalColumn:
-        if column.vocabulary:
-            return column
-        ranked = sorted(counts[column.column].items(), key=lambda item: (-item[1], item[0]))
-        known = tuple(value for value, _ in ranked[: column.max_size])
-        return column.model_copy(update={"vocabulary": known})
-
-    return specification.model_copy(
-        update={"categorical": tuple(filled(c) for c in specification.categorical)}
     )
 
 

@@ -3,9 +3,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from benchmarks.handbook_models import HandbookForest, Task, handbook_features
-from fraudnet.windows.histories import build_histories
+from fraudnet.windows.histories import Histories, build_histories
+from fraudnet.windows.labels import KnownRows
+from fraudnet.windows.periods import Period
 from fraudnet.windows.specification import FeatureSpecification
 from tests.windows.tables import DAY_US, TIMES, Row, past_of, table_of
 
@@ -61,6 +64,11 @@ def naive(rows: list[Row]) -> list[list[float]]:
     return result
 
 
+def known_of(histories: Histories, rows: NDArray[np.bool_]) -> KnownRows:
+    ever = Period(datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+    return KnownRows(histories, rows, ever, ever.end)
+
+
 @settings(deadline=None, max_examples=300)
 @given(ROWS)
 def test_features_are_those_of_a_loop_over_all_pairs_of_rows(rows: list[Row]) -> None:
@@ -97,7 +105,7 @@ def test_the_forest_depends_on_its_seed_and_not_on_what_it_was_asked_before() ->
     training = np.arange(200) % 3 > 0
     model = HandbookForest()
     answers = [
-        model(Task(histories, training, ~training, 7, seed)).score
+        model(Task(histories, known_of(histories, training), ~training, 7, seed)).score
         for histories, seed in ((first, 0), (second, 0), (first, 0), (first, 1))
     ]
     np.testing.assert_array_equal(answers[0], answers[2])

@@ -1,6 +1,7 @@
 """The weights: what they are fitted to, and that nothing else moves them."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fraudnet.training.fitting import fit_network
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.histories import Histories
+from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import labelled_rows
 from tests.training.world import experiment, table_read
 
@@ -70,12 +72,19 @@ class Fit:
         return {weight.path: weight.numpy() for weight in self.network.logit.weights}
 
 
+def known(prepared: Prepared, histories: Histories, wanted: Mask) -> KnownRows:
+    """The wanted rows of the training period, all labels known."""
+    return known_rows(histories, prepared.split.training, datetime(9999, 1, 1, tzinfo=UTC)).only(
+        wanted
+    )
+
+
 def fit(prepared: Prepared, histories: Histories, wanted: Mask, averaging: float = 0.9) -> Fit:
     config = prepared.experiment.training.model_copy(update={"weight_averaging": averaging})
     keras.utils.set_random_seed(config.seed)
     network = build_network(prepared.experiment.network, prepared.experiment.features)
     recording = Recording(network)
-    fit_network(network, histories, wanted, config, recording)
+    fit_network(network, known(prepared, histories, wanted), config, recording)
     return Fit(network, recording)
 
 
@@ -180,7 +189,9 @@ def test_a_period_of_one_class_is_refused_before_anything_is_fitted(
     before = [weight.numpy() for weight in network.logit.weights]
     chosen = wanted & (prepared.histories.is_fraud == only)
     with pytest.raises(InputError, match="the training period holds no fraud or no genuine"):
-        fit_network(network, prepared.histories, chosen, prepared.experiment.training)
+        fit_network(
+            network, known(prepared, prepared.histories, chosen), prepared.experiment.training
+        )
     for old, weight in zip(before, network.logit.weights, strict=True):
         assert np.array_equal(old, weight.numpy())
 

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudnet.windows.histories import Histories, build_histories, with_vocabularies
+from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification
+from fraudnet.windows.vocabularies import with_vocabularies
 from tests.windows.tables import DELAYS, ROWS, VOCABULARY, Row, known_us, past_of, table_of
 
+EVER = datetime(9999, 1, 1, tzinfo=UTC)
 SPECIFICATION = FeatureSpecification(
     categorical=(CategoricalColumn(column="category", vocabulary=VOCABULARY),),
     numeric=("distance",),
@@ -131,7 +133,7 @@ def test_a_vocabulary_is_the_most_frequent_values_then_by_name(
 ) -> None:
     column = CategoricalColumn(column="category", max_size=max_size)
     table = table_of([Row("a", 1, category=word) for word in words], chunk=chunk)
-    filled = with_vocabularies(FeatureSpecification(categorical=(column,)), [table])
+    filled = with_vocabularies(FeatureSpecification(categorical=(column,)), [table], EVER)
     expected: list[str] = []
     left = Counter(word for word in words if word is not None)
     while left and len(expected) < max_size:
@@ -149,7 +151,7 @@ def test_only_empty_vocabularies_are_filled_and_only_from_the_given_rows() -> No
     table = table_of(rows)
     table = table.append_column("transaction_type", table["counterparty_id"])
     training_rows = table.slice(0, 3)
-    filled = with_vocabularies(specification, [training_rows])
+    filled = with_vocabularies(specification, [training_rows], EVER)
     assert filled.categorical[0] == declared
     assert filled.categorical[1].vocabulary == ("m", "n")
     assert filled.numeric == ("distance",)

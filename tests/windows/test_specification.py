@@ -89,7 +89,10 @@ def test_nothing_declared_reads_amount_time_and_reputation() -> None:
         ({"reputation": {"windows_days": [0]}}, "key 'reputation.windows_days.0': "),
         ({"reputation": {"windows_days": [3651]}}, "key 'reputation.windows_days.0': "),
         ({"reputation": {"windows_days": [1.5]}}, "key 'reputation.windows_days.0': "),
-        ({"reputation": {"key": "account_id"}}, "reputation.key 'account_id' is not read by the network"),
+        (
+            {"reputation": {"key": "account_id"}},
+            "reputation.key 'account_id' is not read by the network",
+        ),
         ({"reputation": {"refresh": "hour"}}, "key 'reputation.refresh': "),
         ({"numeric": ["a b"]}, "'a b' cannot name an input"),
         ({"numeric": ["is_fraud"]}, "'is_fraud' cannot be a feature"),

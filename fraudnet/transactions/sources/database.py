@@ -51,11 +51,11 @@ def read_database(source: str, recipe: Recipe) -> Iterator[Rows]:
         ) from None
     place = place_of(source)
     try:
-        engine = sqlalchemy.create_engine(_url(source))
+        # Without a pool the connection is closed however the reading ends.
+        engine = sqlalchemy.create_engine(_url(source), poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, yield_per=_BATCH_ROWS)
             yield from _rows(streaming, source, place, recipe)
-        engine.dispose()
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         problem = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise InputError(
@@ -69,7 +69,7 @@ def _url(source: str) -> URL:
 
     try:
         url = sqlalchemy.make_url(source.partition("#")[0])
-    except sqlalchemy.exc.ArgumentError:
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
         raise InputError(
             f"{place_of(source)}: is no database URL; give one such as "
             "sqlite:///bank.db#transactions"
@@ -82,23 +82,23 @@ def _url(source: str) -> URL:
 
 def _rows(connection: Connection, source: str, place: str, recipe: Recipe) -> Iterator[Rows]:
     statement, header, chosen = _statement(connection, source, place, recipe)
-    result = connection.execute(statement)
-    if chosen is None:
-        header = numbered(list(result.keys()), recipe)
-        chosen = choose(place, header, recipe)
-        wanted = [header.index(name) for name in needed(chosen)]
-    else:
-        wanted = list(range(len(needed(chosen))))
-    left = unread(header, chosen, recipe)
-    first = 1
-    for records in result.partitions(_BATCH_ROWS):
-        columns: list[tuple[object, ...]] = list(zip(*records, strict=True))
-        values = {
-            name: _array(columns[at]) for name, at in zip(needed(chosen), wanted, strict=True)
-        }
-        line = np.arange(first, first + len(records))
-        yield Rows(place, assemble(chosen, values, recipe), line, [], left)
-        first += len(records)
+    with connection.execute(statement) as result:
+        if chosen is None:
+            header = numbered(list(result.keys()), recipe)
+            chosen = choose(place, header, recipe)
+            wanted = [header.index(name) for name in needed(chosen)]
+        else:
+            wanted = list(range(len(needed(chosen))))
+        left = unread(header, chosen, recipe)
+        first = 1
+        for records in result.partitions(_BATCH_ROWS):
+            columns: list[tuple[object, ...]] = list(zip(*records, strict=True))
+            values = {
+                name: _array(columns[at]) for name, at in zip(needed(chosen), wanted, strict=True)
+            }
+            line = np.arange(first, first + len(records))
+            yield Rows(place, assemble(chosen, values, recipe), line, [], left)
+            first += len(records)
 
 
 def _statement(
@@ -113,11 +113,13 @@ def _statement(
             raise InputError(
                 f"{place}: recipe {recipe.name} gives a query; leave out #{name}, or the query"
             )
-        return sqlalchemy.text(recipe.query), [], None
+        # A colon stands for itself; there are no parameters.
+        return sqlalchemy.text(recipe.query.replace(":", r"\:")), [], None
     schema, _, table = name.rpartition(".")
     inspector = sqlalchemy.inspect(connection)
-    known = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
-    if table not in known:
+    if not table or not inspector.has_table(table, schema or None):
+        where = schema or None
+        known = [*inspector.get_table_names(where), *inspector.get_view_names(where)]
         what = f"there is no table '{name}'{nearest(table, known)}" if name else "names no table"
         raise InputError(
             f"{place}: {what} (tables: {', '.join(known) or 'none'}); give it as URL#TABLE"

@@ -1,6 +1,7 @@
 """Delimited text: comma, semicolon, tab or whatever a recipe says, quoted, compressed or not."""
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,10 +25,12 @@ from fraudnet.transactions.sources.rows import (
     numbered,
     unread,
 )
-from fraudnet.transactions.sources.text import open_text, utf8_stream
+from fraudnet.transactions.sources.text import ZERO, open_text, utf8_stream
 
 _DELIMITERS = ",;\t|"
+_NOT_TEXT = ("PAR1", "PK\x03\x04", "SQLite format 3", "%PDF-")  # how other formats begin
 _HEADER_CHARACTERS = 100_000  # a header is no longer
+_BREAK = r"\r\n?|\n"  # a lone carriage return ends a line too
 BLOCK_BYTES = 16 << 20  # a record is no longer, however many lines its quoted values run over
 
 Lines = npt.NDArray[np.int64]
@@ -53,10 +56,8 @@ def read_delimited(path: Path, recipe: Recipe) -> Iterator[Rows]:
     left = unread(header.names, chosen, recipe)
     invalid: deque[pacsv.InvalidRow] = deque()
     record, line = 0, header.line + 1
-    for source in _pieces(path, recipe, header, list(position.values()), invalid):
-        breaks = np.zeros(len(source), dtype=np.int64)
-        for values in source.columns:
-            breaks += pc.count_substring(values, "\n").to_numpy()
+    for source in _pieces(path, recipe, header, invalid):
+        breaks = _breaks(source)
         torn = _torn_until(invalid, header.line + 1 + record + len(source), last=not len(source))
         at, torn_at, line = _line_numbers(breaks, torn, header.line + 1 + record, line)
         record += len(source) + len(torn)
@@ -80,13 +81,16 @@ def _header(path: Path, recipe: Recipe) -> _Header:
     with open_text(path, recipe.encoding, "replace") as text:
         while not line.strip():
             number, line = number + 1, text.readline(_HEADER_CHARACTERS)
+            line = line.replace("\ufeff", "")
             if not line:
                 raise InputError(f"{path}: is empty; expected a header and rows")
-    if "\0" in line or "\ufffd" in line:
+    if "\0" in line or "\ufffd" in line or line.startswith(_NOT_TEXT):
         raise InputError(
             f"{path}: is binary or not in {recipe.encoding}, expected delimited text; give the "
             f"file its right ending, or name the right encoding in recipe {recipe.name}"
         )
+    if not line.endswith(("\n", "\r")) and len(line) < _HEADER_CHARACTERS:
+        raise InputError(f"{path}: holds no rows, only the names of columns; give it rows")
     wanted = {part for parts in recipe.source_columns.values() for part in parts}
 
     def names(delimiter: str) -> list[str]:
@@ -100,22 +104,43 @@ def _header(path: Path, recipe: Recipe) -> _Header:
     return _Header(number, names(delimiter), delimiter)
 
 
+def _breaks(source: pa.Table) -> Lines:
+    """Line breaks within each record."""
+    breaks = np.zeros(len(source), dtype=np.int64)
+    for values in source.columns:
+        content = _content(values)
+        if b"\n" in content or b"\r" in content:  # hardly a column has one
+            breaks += pc.count_substring_regex(values, _BREAK).to_numpy()
+    return breaks
+
+
+def _with_zeros(source: pa.Table) -> pa.Table:
+    """The zero bytes again, which were kept from the parser."""
+    for at, values in enumerate(source.columns):
+        if ZERO.encode() in _content(values):
+            name = source.column_names[at]
+            source = source.set_column(at, name, pc.replace_substring(values, ZERO, "\0"))
+    return source
+
+
+def _content(values: pa.ChunkedArray) -> bytes:
+    return b"".join(data for each in values.chunks if (data := each.buffers()[2]))
+
+
 def _pieces(
-    path: Path,
-    recipe: Recipe,
-    header: _Header,
-    positions: list[str],
-    invalid: deque[pacsv.InvalidRow],
+    path: Path, recipe: Recipe, header: _Header, invalid: deque[pacsv.InvalidRow]
 ) -> Iterator[pa.Table]:
     """Every record as text, by column position; those without the header's field count go aside.
 
-    A last piece without records comes after all others.
+    All columns are read: a stray quote in one that is not needed eats other records too. A last
+    piece without records comes after all others.
     """
 
     def set_aside(row: pacsv.InvalidRow) -> str:
-        invalid.append(row)
+        invalid.append(row._replace(text=row.text.replace(ZERO, "\0")))
         return "skip"
 
+    positions = [str(position) for position in range(len(header.names))]
     schema = pa.schema([(position, pa.string()) for position in positions])
     with pacsv.open_csv(
         utf8_stream(path, recipe.encoding),
@@ -123,7 +148,7 @@ def _pieces(
             use_threads=False,  # only then are the records numbered that are set aside
             block_size=BLOCK_BYTES,
             skip_rows=header.line,
-            column_names=[str(position) for position in range(len(header.names))],
+            column_names=positions,
         ),
         pacsv.ParseOptions(
             delimiter=header.delimiter,
@@ -134,13 +159,12 @@ def _pieces(
         ),
         pacsv.ConvertOptions(
             column_types=dict.fromkeys(positions, pa.string()),
-            include_columns=positions,
             strings_can_be_null=False,
         ),
     ) as reader:
         for batch in reader:
             if len(batch):
-                yield pa.Table.from_batches([batch])
+                yield _with_zeros(pa.Table.from_batches([batch]))
     yield schema.empty_table()
 
 
@@ -169,16 +193,20 @@ def _line_numbers(
     valid[np.array([row.number - first for row in torn], dtype=np.int64)] = False
     length = np.ones(len(valid), dtype=np.int64)
     length[valid] += breaks
-    length[~valid] += np.array([row.text.count("\n") for row in torn], dtype=np.int64)
+    length[~valid] += np.array([len(_lines(row.text)) - 1 for row in torn], dtype=np.int64)
     at = line + np.cumsum(length) - length
     return at[valid], at[~valid], line + int(length.sum())
 
 
 def _broken(line: int, text: str) -> list[BrokenLine]:
     """Every line of a broken record: over several of them, a stray quote has eaten the others."""
-    texts = text.removesuffix("\n").split("\n")
+    texts = _lines(text)
     code = "field_count" if len(texts) == 1 else "unclosed_quote"
-    return [BrokenLine(line + at, code, each.rstrip("\r")) for at, each in enumerate(texts)]
+    return [BrokenLine(line + at, code, each) for at, each in enumerate(texts)]
+
+
+def _lines(text: str) -> list[str]:
+    return re.split(_BREAK, re.sub(rf"({_BREAK})\Z", "", text))
 
 
 def _blank(path: Path, recipe: Recipe, table: pa.Table, line: Lines) -> npt.NDArray[np.bool_]:

@@ -39,11 +39,11 @@ def read_json_lines(path: Path, recipe: Recipe) -> Iterator[Rows]:
                     lines.append(number)
                     records.append(record)
                     seen.update(record)
-            if not seen and broken:
+            if not seen and broken and not records:
                 raise InputError(
                     f"{path}: no line is a JSON object; expected one JSON object a line"
                 )
-            if not seen:
+            if not seen and not records:
                 continue
             header = list(seen)
             chosen = choose(str(path), header, recipe)
@@ -64,6 +64,10 @@ def _json_object(line: str) -> dict[str, object] | str | None:
         return "not_text"
     try:
         record = _JSON.decode(line)
+        if "\\u" in line:  # which may write half of a character
+            json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "not_text"
     except (ValueError, RecursionError):
         return "not_json"
     return record if isinstance(record, dict) else "not_json"

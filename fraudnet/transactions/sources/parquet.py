@@ -22,12 +22,12 @@ from fraudnet.transactions.sources.rows import (
 
 
 def read_parquet(path: Path, recipe: Recipe) -> Iterator[Rows]:
-    """The rows of a Parquet file, a million at a time.
+    """The rows of a Parquet file, a quarter of a million at a time.
 
     Raises:
         InputError: a needed column is not there.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
         own = file.schema_arrow.names
         header = numbered(own, recipe)
         chosen = choose(str(path), header, recipe)
@@ -49,12 +49,21 @@ def read_partitions(folder: Path, recipe: Recipe) -> Iterator[Rows]:
     Raises:
         InputError: there is no Parquet file, or a needed column is in none of them.
     """
-    dataset = ds.dataset(folder, format="parquet", partitioning="hive")
-    fragments = sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path))
-    if not fragments:
+    checked = ds.ParquetFileFormat(
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    )
+    found = list(ds.dataset(folder, format=checked, partitioning="hive").get_fragments())
+    if not found:
         raise InputError(f"{folder}: holds no Parquet files; give a folder that does, or a file")
-    physical = [fragment.physical_schema for fragment in fragments]
-    schema = pa.unify_schemas([dataset.schema, *physical], promote_options="permissive")
+    physical = [fragment.physical_schema for fragment in found]
+    keys = {key for each in found for key in ds.get_partition_keys(each.partition_expression)}
+    # What folders are called stays text: account 007 is not account 7.
+    told = sorted(key for key in keys if not all(key in each.names for each in physical))
+    folders = pa.schema([(key, pa.string()) for key in told])
+    schema = pa.unify_schemas([*physical, folders], promote_options="permissive")
+    hive = ds.partitioning(folders, flavor="hive")
+    dataset = ds.dataset(folder, schema=schema, format=checked, partitioning=hive)
+    fragments = sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path))
     chosen = choose(str(folder), schema.names, recipe)
     left = unread(schema.names, chosen, recipe)
     for fragment in fragments:

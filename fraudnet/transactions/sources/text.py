@@ -9,6 +9,9 @@ from typing import TextIO
 import pyarrow as pa
 
 BAD_BYTES = "fraudnet.bad_bytes"
+# Arrow's parser of delimited text overlooks what stands within 8 bytes after a zero byte, line ends
+# and delimiters too; a character that is none stands in for it.
+ZERO = "\ufdd0"
 
 
 def open_text(path: Path, encoding: str, errors: str = BAD_BYTES) -> TextIO:
@@ -24,7 +27,7 @@ def open_text(path: Path, encoding: str, errors: str = BAD_BYTES) -> TextIO:
 
 
 def utf8_stream(path: Path, encoding: str) -> pa.NativeFile:
-    """The bytes of a text file as UTF-8, unpacked, without its byte-order mark."""
+    """The text of a file as UTF-8, unpacked, without byte-order marks, `ZERO` for zero bytes."""
     return pa.TransformInputStream(pa.input_stream(str(path)), _to_utf8(encoding))
 
 
@@ -36,7 +39,9 @@ def _to_utf8(encoding: str) -> Callable[[bytes], bytes]:
     decoder = codecs.getincrementaldecoder(_codec(encoding))(errors=BAD_BYTES)
 
     def transform(block: bytes) -> bytes:
-        return decoder.decode(block, final=not block).encode()
+        text = decoder.decode(block, final=not block)
+        # Files with a mark, put together, have marks in the middle.
+        return text.replace("\ufeff", "").replace("\0", ZERO).encode()
 
     return transform
 
