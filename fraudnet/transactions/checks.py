@@ -95,7 +95,7 @@ class Checks:
         }
         if recipe.label_time and sheet.has("label_time"):
             columns["label_time"] = sheet.label_time(
-                recipe.label_time, columns["timestamp"], self.formats
+                recipe.label_time, columns["timestamp"], self.now, self.formats
             )
         if recipe.currency and sheet.has("currency"):
             columns["currency"] = sheet.currency(recipe.currency)
@@ -266,15 +266,15 @@ class _Sheet:
 
     def timestamp(self, now: datetime, formats: dict[str, str]) -> pa.ChunkedArray:
         times = self.time("timestamp", self.recipe.timestamp, formats, needed=True)
-        latest = now.astimezone(UTC) + timedelta(days=1)
-        self.fail("timestamp", "in_the_future", pc.greater(times, latest))
+        self.fail("timestamp", "in_the_future", pc.greater(times, _latest(now)))
         return times
 
     def label_time(
-        self, at: TimeColumn, timestamps: pa.ChunkedArray, formats: dict[str, str]
+        self, at: TimeColumn, timestamps: pa.ChunkedArray, now: datetime, formats: dict[str, str]
     ) -> pa.ChunkedArray:
         times = self.time("label_time", at, formats)
         self.fail("label_time", "before_timestamp", pc.less(times, timestamps))
+        self.fail("label_time", "in_the_future", pc.greater(times, _latest(now)))
         return times
 
     def label(self, at: LabelColumn | None) -> pa.ChunkedArray:
@@ -300,18 +300,37 @@ class _Sheet:
             Fault(place, at.line, "line", at.code, _shown(at.text), None) for at in self.rows.broken
         ]
         bad = np.flatnonzero(self.fault >= 0)
-        for index, row in zip(bad, self.rows.table.take(bad).to_pylist(), strict=True):
+        table = self.rows.table.take(bad)
+        for at, name in enumerate(table.column_names):
+            if _is_time(table[name].type):
+                table = table.set_column(at, name, _time_text(table[name]))
+        for index, row in zip(bad, table.to_pylist(), strict=True):
             name, code = self.faults[self.fault[index]]
             shown = {key: _shown(value) for key, value in row.items()}
-            values = json.dumps({sources[key]: shown[key] for key in shown}, ensure_ascii=False)
+            values = json.dumps(
+                {sources.get(key, key): shown[key] for key in shown}, ensure_ascii=False
+            )
             line = int(self.rows.line[index])
             found.append(Fault(place, line, name, code, shown.get(name), values))
         return sorted(found, key=lambda fault: fault.line)
 
 
+def _latest(now: datetime) -> datetime:
+    return now.astimezone(UTC) + timedelta(days=1)
+
+
 def _shown(value: object) -> str | None:
     """A value as the source has it, without the mark of bytes that are not text."""
     return None if value is None else str(value).replace("\0", "")
+
+
+def _time_text(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Times as text; as their number where they lie beyond the calendar."""
+    try:
+        return times.cast(pa.string())
+    except pa.ArrowInvalid:
+        width = pa.int32() if pa.types.is_date32(times.type) else pa.int64()
+        return times.cast(width).cast(pa.string())
 
 
 def _is_text(held: pa.DataType) -> bool:
@@ -367,6 +386,8 @@ def _cast_text(text: pa.ChunkedArray, target: pa.DataType, shape: str) -> pa.Chu
 def _parse_numbers(values: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
     if _is_text(values.type):
         return _cast_text(_with_point(values, recipe), pa.float64(), _NUMBER)
+    if pa.types.is_decimal(values.type):
+        return values.cast(pa.string()).cast(pa.float64())  # Arrow's own cast rounds twice
     return values.cast(pa.float64(), safe=False)
 
 
@@ -374,7 +395,8 @@ def _with_point(text: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
     """Numbers as the recipe's users write them, with a decimal point and no groups of digits."""
     if recipe.thousands:
         group = re.escape(recipe.thousands)
-        grouped = pc.match_substring_regex(text, rf"^[+-]?\d{{1,3}}({group}\d{{3}})+(\D\d*)?$")
+        decimals = rf"({re.escape(recipe.decimal)}\d*)?"
+        grouped = pc.match_substring_regex(text, rf"^[+-]?\d{{1,3}}({group}\d{{3}})+{decimals}$")
         text = pc.if_else(grouped, pc.replace_substring(text, recipe.thousands, ""), text)
     if recipe.decimal == ",":
         text = _null_where(pc.match_substring(text, "."), text)

@@ -1,5 +1,6 @@
 """Where transactions are, as a command's argument names it: a path, or a database's table."""
 
+import re
 from pathlib import Path
 
 Source = Path | str
@@ -15,11 +16,10 @@ def place_of(source: Source) -> str:
     """The source as it may be printed: a database's password is masked."""
     if isinstance(source, Path):
         return str(source)
-    url, _, table = source.partition("#")
-    scheme, separator, rest = url.partition("://")
-    user, at, host = rest.rpartition("@")
-    user = user.partition(":")[0] + (":***" if ":" in user else "")
-    return f"{scheme}{separator}{user}{at}{host}" + (f"#{table}" if table else "")
+    shown = re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", source)
+    return re.sub(
+        r"(?i)([?&;][^=&;#]*(?:password|passwd|pwd|secret|token)[^=&;#]*)=[^&;#]*", r"\1=***", shown
+    )
 
 
 def name_of(source: Source) -> str:

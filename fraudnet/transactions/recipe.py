@@ -198,6 +198,9 @@ class Recipe(_Strict):
     categorical: _Further = {}
     numeric: _Further = {}
     report: _Further = Field({}, description="carried for reports, never a feature")
+    aliases: dict[str, str] = Field(
+        {}, description="other names of source columns, each with the one that it is read by"
+    )
     optional: tuple[str, ...] = Field((), description="our columns that a file may lack")
     ignore: tuple[str, ...] = Field(
         (), description="source columns known and left unread; * stands for any text"

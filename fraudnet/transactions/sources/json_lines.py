@@ -10,7 +10,15 @@ import pyarrow as pa
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.recipe import Recipe
-from fraudnet.transactions.sources.rows import BrokenLine, Rows, assemble, choose, needed, unread
+from fraudnet.transactions.sources.rows import (
+    BrokenLine,
+    Rows,
+    assemble,
+    choose,
+    needed,
+    numbered,
+    unread,
+)
 from fraudnet.transactions.sources.text import open_text
 
 _LINES = 200_000  # of a piece
@@ -45,10 +53,13 @@ def read_json_lines(path: Path, recipe: Recipe) -> Iterator[Rows]:
                 )
             if not seen and not records:
                 continue
-            header = list(seen)
+            header = numbered(list(seen), recipe)
+            own = dict(zip(header, seen, strict=True))
             chosen = choose(str(path), header, recipe)
             values = {
-                name: pa.array([_json_text(record.get(name)) for record in records], pa.string())
+                name: pa.array(
+                    [_json_text(record.get(own[name])) for record in records], pa.string()
+                )
                 for name in needed(chosen)
             }
             left = unread(header, chosen, recipe)

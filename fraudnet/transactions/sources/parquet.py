@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -60,18 +61,31 @@ def read_partitions(folder: Path, recipe: Recipe) -> Iterator[Rows]:
     # What folders are called stays text: account 007 is not account 7.
     told = sorted(key for key in keys if not all(key in each.names for each in physical))
     folders = pa.schema([(key, pa.string()) for key in told])
-    schema = pa.unify_schemas([*physical, folders], promote_options="permissive")
+    try:
+        schema = pa.unify_schemas([*physical, folders], promote_options="permissive")
+    except pa.ArrowTypeError as error:
+        raise InputError(
+            f"{folder}: its files hold one column as different types ({error}); write them again "
+            "with one type a column"
+        ) from None
     hive = ds.partitioning(folders, flavor="hive")
     dataset = ds.dataset(folder, schema=schema, format=checked, partitioning=hive)
     fragments = sorted(dataset.get_fragments(), key=lambda fragment: str(fragment.path))
-    chosen = choose(str(folder), schema.names, recipe)
-    left = unread(schema.names, chosen, recipe)
+    header = numbered(schema.names, recipe)
+    chosen = choose(str(folder), header, recipe)
+    left = unread(header, chosen, recipe)
+    columns = [schema.names[header.index(name)] for name in needed(chosen)]
     for fragment in fragments:
         first = 1
-        for batch in fragment.to_batches(schema, columns=needed(chosen), batch_size=BATCH_ROWS):
+        for batch in fragment.to_batches(schema, columns=columns, batch_size=BATCH_ROWS):
             batch.validate(full=True)
             table = pa.Table.from_batches([batch])
-            values = dict(zip(table.column_names, table.columns, strict=True))
+            values = dict(zip(numbered(table.column_names, recipe), table.columns, strict=True))
             line = np.arange(first, first + len(table))
-            yield Rows(str(fragment.path), assemble(chosen, values, recipe), line, [], left)
+            ours = assemble(chosen, values, recipe)
+            if "transaction_id" not in chosen:  # a row's number alone stands in every file
+                within = str(fragment.path).removeprefix(f"{folder}/")
+                ids = pc.binary_join_element_wise(within, pa.array(line).cast(pa.string()), ":")
+                ours = ours.append_column("transaction_id", ids)
+            yield Rows(str(fragment.path), ours, line, [], left)
             first += len(table)

@@ -66,14 +66,21 @@ def choose(place: str, header: list[str], recipe: Recipe) -> Chosen:
 
 
 def numbered(header: list[str], recipe: Recipe) -> list[str]:
-    """The header, its repeated names told apart (`x`, `x.1`) where the recipe knows them so."""
+    """The header in the recipe's names.
+
+    Repeated names are told apart (`x`, `x.1`) where the recipe knows them so, and a column that
+    goes by another name that the recipe knows gets the one that it is read by.
+    """
     known = {*recipe.ignore, *(part for parts in recipe.source_columns.values() for part in parts)}
     names = []
     times: Counter[str] = Counter()
     for name in header:
         before = times[name]
         times[name] += 1
-        names.append(f"{name}.{before}" if before and f"{name}.1" in known else name)
+        if before and f"{name}.1" in known:
+            name = f"{name}.{before}"
+        called = recipe.aliases.get(name, name)
+        names.append(name if called in header else called)
     return names
 
 
