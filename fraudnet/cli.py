@@ -51,6 +51,9 @@ COMMANDS = {
         "write what a device is given: history, reputation, transactions",
         "fraudnet.artifact.feed_command",
     ),
+    "reputation": Command(
+        "look into a reputation snapshot, or update it", "fraudnet.device.reputation_command"
+    ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 _EPILOG = """\
 DIR/history.jsonl holds each account's last transactions before those days, with the reputation of
 their counterparties as known at their time; DIR/DATE.jsonl a day's transactions,
-DIR/DATE.reputation the counts as known when that day begins. No label is written.
+DIR/DATE.reputation the counts as known when that day begins; DIR/DATE.increment turns the day
+before's counts into these (fraudnet reputation update). No label is written.
 
 exit status: 0 done, 2 wrong input
 
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{feed.history}: history, to be given with --history once")
     for day in feed.days:
         print(f"{day.transactions}: scored with --reputation {day.reputation}")
+        if day.increment:
+            print(f"{day.increment}: or the day before's, updated with this")
     return 0
 
 

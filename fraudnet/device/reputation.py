@@ -1,12 +1,13 @@
 """Reputation of counterparties: counts from the server's snapshot file, by memory map.
 
-The file, little-endian: magic, uint32 length of the header, header (JSON), zero padding to a
-multiple of 8, sorted uint64 hashes, uint16 counts row by row.
+The file is described in docs/reputation-files.md.
 """
 
 import hashlib
 import json
+import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 from fraudnet.device.contract import ReputationTerms
 from fraudnet.device.transactions import DAY_US
 
-MAGIC = b"FNREP001"
-_START = len(MAGIC) + 4  # of the header
+MAGIC = b"FNREP002"
+_START = len(MAGIC) + 8  # of the header
 
 
 class SnapshotError(Exception):
@@ -44,25 +45,18 @@ class Snapshot:
             raise SnapshotError(f"{path}: damaged ({error}); fetch it again") from error
 
     def _load(self, path: Path, terms: ReputationTerms) -> None:
-        content = np.memmap(path, np.uint8, "r")
-        header, start = _header(content)
-        if zlib.crc32(content[start:].data) != header["crc32"]:
-            raise ValueError("its checksum differs")
-        if header["key"] != terms.key:
-            raise ValueError(f"it is keyed by {header['key']}, expected {terms.key}")
-        if missing := set(terms.columns) - set(header["columns"]):
+        held = read_counts(path)
+        if held.key != terms.key:
+            raise ValueError(f"it is keyed by {held.key}, expected {terms.key}")
+        if missing := set(terms.columns) - set(held.columns):
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-        rows, width = int(header["rows"]), len(header["columns"])
-        if len(content) - start != rows * (8 + 2 * width):
-            raise ValueError(f"its size does not fit {rows} rows")
-        split = start + 8 * rows
-        self._as_of_us = int(header["as_of_us"])
+        self._as_of_us = held.as_of_us
         self._expires_us = self._as_of_us + int(terms.max_age_days * DAY_US)
         first, last = (np.datetime64(us, "us") for us in (self._as_of_us, self._expires_us))
         self.serves = f"from {first} to {last} UTC"
-        self._hashes: NDArray[np.uint64] = content[start:split].view("<u8")
-        self._counts: NDArray[np.uint16] = content[split:].view("<u2").reshape(rows, width)
-        self._columns = [(name, header["columns"].index(name)) for name in terms.columns]
+        self._hashes = held.hashes
+        self._counts = held.counts
+        self._columns = [(name, held.columns.index(name)) for name in terms.columns]
 
     def counts(self, identifier: str | None, timestamp_us: int) -> dict[str, int]:
         """Returns column -> count at a transaction's time.
@@ -81,10 +75,83 @@ class Snapshot:
         return {name: int(self._counts[row, column]) for name, column in self._columns}
 
 
-def _header(content: NDArray[np.uint8]) -> tuple[dict[str, Any], int]:
-    """Returns the header and where the hashes start."""
-    if content[: len(MAGIC)].tobytes() != MAGIC:
-        raise ValueError("it is no reputation snapshot of this version")
-    end = _START + int.from_bytes(content[len(MAGIC) : _START].tobytes(), "little")
-    header = json.loads(content[_START:end].tobytes())
-    return header, -(-end // 8) * 8
+@dataclass(frozen=True)
+class Counts:
+    """What a snapshot file holds."""
+
+    key: str  # whose counts they are
+    as_of_us: int  # microseconds since 1970
+    columns: list[str]
+    hashes: NDArray[np.uint64]  # [K], increasing
+    counts: NDArray[np.uint16]  # [K, columns]
+
+    def body(self) -> bytes:
+        """Hashes, then counts, as the file has them."""
+        return self.hashes.astype("<u8").tobytes() + self.counts.astype("<u2").tobytes()
+
+    def content(self) -> bytes:
+        """The whole file."""
+        header = {
+            "key": self.key,
+            "as_of_us": self.as_of_us,
+            "columns": self.columns,
+            "rows": len(self.hashes),
+        }
+        return framed(MAGIC, header, self.body())
+
+
+def read_counts(path: Path) -> Counts:
+    """Read a snapshot file by memory map.
+
+    Raises:
+        ValueError, KeyError, TypeError, OverflowError: it is not as docs/reputation-files.md says.
+        OSError: it cannot be read.
+    """
+    header, body = unframed(MAGIC, path, "snapshot")
+    rows, columns = int(header["rows"]), [str(name) for name in header["columns"]]
+    if len(body) != rows * (8 + 2 * len(columns)):
+        raise ValueError(f"its size does not fit {rows} rows")
+    hashes = body[: 8 * rows].view("<u8")
+    if (hashes[1:] <= hashes[:-1]).any():
+        raise ValueError("its hashes do not increase")
+    counts = body[8 * rows :].view("<u2").reshape(rows, len(columns))
+    return Counts(str(header["key"]), int(header["as_of_us"]), columns, hashes, counts)
+
+
+def framed(magic: bytes, header: dict[str, Any], body: bytes) -> bytes:
+    """A file of a magic, a header in JSON and a body that begins at a multiple of 8."""
+    encoded = json.dumps(header, sort_keys=True).encode()
+    checked = encoded + bytes(-(_START + len(encoded)) % 8) + body
+    numbers = (len(encoded), zlib.crc32(checked))
+    return magic + b"".join(number.to_bytes(4, "little") for number in numbers) + checked
+
+
+def unframed(magic: bytes, path: Path, kind: str) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """The header and the body of such a file, its checksum verified.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is damaged, or of another kind.
+    """
+    content = np.memmap(path, np.uint8, "r")
+    if content[: len(magic)].tobytes() != magic:
+        raise ValueError(f"it is no reputation {kind} of this version")
+    size, checksum = (
+        int.from_bytes(content[at : at + 4].tobytes(), "little") for at in (_START - 8, _START - 4)
+    )
+    if zlib.crc32(content[_START:].data) != checksum:
+        raise ValueError("its checksum differs")
+    end = _START + size
+    return json.loads(content[_START:end].tobytes()), content[-(-end // 8) * 8 :]
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it finds the old one or the new one, whole."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

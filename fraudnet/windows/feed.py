@@ -1,6 +1,6 @@
 """What a device is given: its accounts' history, and each day's reputation snapshot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,17 +14,21 @@ from fraudnet.transactions.writing import write_transactions
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.periods import Period, microseconds
 from fraudnet.windows.reputation import counts_as_of
-from fraudnet.windows.snapshot import write_snapshot
+from fraudnet.windows.snapshot import write_increment, write_snapshot
 
 NEVER_ON_A_DEVICE = ("is_fraud", "label_time")
 
 
 @dataclass(frozen=True)
 class Day:
-    """One day's transactions, and the snapshot that serves it (None: no reputation is read)."""
+    """One day's transactions, and the snapshot that serves it (None: no reputation is read).
+
+    The increment makes the snapshot of the day before this day's; the first day has none.
+    """
 
     transactions: Path
     reputation: Path | None
+    increment: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def write_feed(source: FeedSource, window_length: int, days: int, directory: Pat
 
     `history.jsonl` holds each account's last `window_length` - 1 transactions before those days,
     with their reputation as known at their time; `DATE.jsonl` one day's transactions without it,
-    `DATE.reputation` the counts as known when that day begins. No label is written.
+    `DATE.reputation` the counts as known when that day begins, `DATE.increment` what turns the
+    day before's counts into these. No label is written.
 
     Args:
         source: the data set.
@@ -81,12 +86,16 @@ def write_feed(source: FeedSource, window_length: int, days: int, directory: Pat
         raise InputError(f"{directory}: cannot be made: {error.strerror}") from error
     history = directory / "history.jsonl"
     write_transactions(_with_reputation(source, earlier), history)
-    return Feed(
-        history,
-        tuple(
-            _write_day(source, begin + timedelta(days=number), directory) for number in range(days)
-        ),
-    )
+    written: list[Day] = []
+    for number in range(days):
+        day = _write_day(source, begin + timedelta(days=number), directory)
+        before = written[-1].reputation if written else None
+        if before is not None and day.reputation is not None:
+            increment = day.reputation.with_suffix(".increment")
+            write_increment(before, day.reputation, increment)
+            day = replace(day, increment=increment)
+        written.append(day)
+    return Feed(history, tuple(written))
 
 
 def _write_day(source: FeedSource, day: datetime, directory: Path) -> Day:

@@ -1,17 +1,14 @@
 """The daily reputation snapshot that a device looks counterparties up in."""
 
-import json
-import os
-import zlib
 from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.device.increment import increment_content
+from fraudnet.device.reputation import Counts, read_counts, replace_file
 from fraudnet.windows.specification import Reputation
-
-MAGIC = b"FNREP001"
 
 
 def hash_key(identifier: str) -> int:
@@ -43,23 +40,22 @@ def write_snapshot(
     hashes = np.array([hash_key(i) for i in identifiers], "<u8")
     order = np.argsort(hashes)
     quantised = np.clip(counts, 0, np.iinfo(np.uint16).max).astype("<u2")
-    body = hashes[order].tobytes() + quantised[order].tobytes()
-    header = {
-        "key": specification.key,
-        "as_of_us": as_of_us,
-        "columns": list(specification.columns),
-        "rows": len(identifiers),
-        "crc32": zlib.crc32(body),
-    }
-    encoded = json.dumps(header, sort_keys=True).encode()
-    front = MAGIC + len(encoded).to_bytes(4, "little") + encoded
+    held = Counts(
+        specification.key, as_of_us, list(specification.columns), hashes[order], quantised[order]
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("wb") as file:
-            file.write(front + bytes(-len(front) % 8) + body)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, held.content())
+
+
+def write_increment(base: Path, new: Path, path: Path) -> None:
+    """Write what turns one snapshot into a later one, atomically.
+
+    Args:
+        base: the earlier snapshot's file.
+        new: the later one's.
+        path: the file to write.
+
+    Raises:
+        ValueError: the two are of different keys or columns, or the new one is not later.
+    """
+    replace_file(path, increment_content(read_counts(base), read_counts(new)))

@@ -163,11 +163,23 @@ def test_the_command_writes_and_names_the_files(
     assert main(["feed", *given, "--days", "2", "--output", str(output)]) == 0
     assert {path.name for path in output.iterdir()} == {
         "history.jsonl", "2025-02-28.jsonl", "2025-02-28.reputation",
-        "2025-03-01.jsonl", "2025-03-01.reputation",
+        "2025-03-01.jsonl", "2025-03-01.reputation", "2025-03-01.increment",
     }  # fmt: skip
     said = capsys.readouterr().out
     for path in output.iterdir():
         assert str(path) in said
+    day, made = output / "2025-02-28.reputation", tmp_path / "made"
+    update = ["reputation", "update", str(day), str(output / "2025-03-01.increment")]
+    assert main([*update, "--output", str(made)]) == 0
+    assert made.read_bytes() == (output / "2025-03-01.reputation").read_bytes()
+    capsys.readouterr()
+    assert main(["reputation", "inspect", str(made), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["as_of"] == "2025-03-01T00:00:00.000000Z"
+    assert main(["reputation", "inspect", str(made)]) == 0
+    assert "counterparty_id" in capsys.readouterr().out
+    assert main(["reputation", "inspect", str(output)]) == 2
+    assert main([*update[:2], str(made), update[3]]) == 2
+    assert "was made from another snapshot" in capsys.readouterr().err
 
 
 def test_the_command_and_the_function_write_the_same(

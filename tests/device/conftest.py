@@ -93,10 +93,10 @@ def write_snapshot(
     body += b"".join(struct.pack(f"<{len(row)}H", *row) for _, row in hashed)
     header = json.dumps(
         {"key": "counterparty_id", "as_of_us": as_of_us, "columns": list(columns)}
-        | {"rows": len(hashed), "crc32": zlib.crc32(body)}
+        | {"rows": len(hashed)}
     ).encode()
-    start = b"FNREP001" + struct.pack("<I", len(header)) + header
-    path.write_bytes(start + b"\0" * (-len(start) % 8) + body)
+    checked = header + b"\0" * (-(16 + len(header)) % 8) + body
+    path.write_bytes(b"FNREP002" + struct.pack("<II", len(header), zlib.crc32(checked)) + checked)
     return path
 
 

@@ -3,6 +3,7 @@
 import json
 import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -55,21 +56,21 @@ def test_serves_from_its_moment_to_its_age(tmp_path: Path, age_us: int, is_known
 def test_damaged_or_missing(tmp_path: Path) -> None:
     good = write_snapshot(tmp_path / "good", COUNTS, 0).read_bytes()
     size = struct.unpack("<I", good[8:12])[0]
-    header = json.loads(good[12 : 12 + size])
+    header = json.loads(good[16 : 16 + size])
     flipped = bytearray(good)
     flipped[-40] ^= 1
 
     def with_header(**changes: object) -> bytes:
         changed = json.dumps(header | changes).encode()
-        start = b"FNREP001" + struct.pack("<I", len(changed)) + changed
-        return start + b"\0" * (-len(start) % 8) + good[-(12 * len(COUNTS)) :]
+        checked = changed + b"\0" * (-(16 + len(changed)) % 8) + good[-(12 * len(COUNTS)) :]
+        return b"FNREP002" + struct.pack("<II", len(changed), zlib.crc32(checked)) + checked
 
     path = tmp_path / "snapshot"
     for content, reason in [
         (b"", "damaged"),
-        (b"FNREP002" + good[8:], "no reputation snapshot of this version"),
+        (b"FNREP001" + good[8:], "no reputation snapshot of this version"),
         (good[:-1], "checksum"),
-        (good[: 12 + size // 2], "damaged"),
+        (good[: 16 + size // 2], "damaged"),
         (bytes(flipped), "checksum"),
         (with_header(key="account_id"), "keyed by account_id"),
         (with_header(columns=["count_7d", "fraud_30d"]), "no column fraud_7d"),
@@ -88,7 +89,7 @@ def test_damaged_or_missing(tmp_path: Path) -> None:
 
 def test_without_a_usable_one_scoring_goes_on_and_says_so(artifact: Path, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged"
-    damaged.write_bytes(b"FNREP001 and then nonsense")
+    damaged.write_bytes(b"FNREP002 and then nonsense")
     fresh = write_snapshot(tmp_path / "fresh", {"m0": (50, 9)}, START_US)
     stale = write_snapshot(tmp_path / "stale", {"m0": (50, 9)}, START_US - 3 * DAY_US)
     answers: list[float] = []

@@ -1,6 +1,8 @@
 import json
 import struct
 import tempfile
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -10,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudnet.device.contract import ReputationTerms
-from fraudnet.device.reputation import Snapshot
-from fraudnet.windows.snapshot import write_snapshot
+from fraudnet.device.errors import DeviceInputError
+from fraudnet.device.increment import apply_increment
+from fraudnet.device.reputation import Snapshot, SnapshotError, read_counts, unframed
+from fraudnet.windows.snapshot import write_increment, write_snapshot
 from fraudnet.windows.specification import Reputation
 from tests.windows.tables import DAY_US
 
@@ -69,12 +73,13 @@ def test_the_header_says_what_the_file_holds(tmp_path: Path, windows: tuple[int,
     counts = np.zeros((3, 2 * len(windows)), np.float32)
     write_snapshot(tmp_path / "snapshot", specification, ["a", "b", "c"], counts, 17)
     content = (tmp_path / "snapshot").read_bytes()
-    (size,) = struct.unpack("<I", content[8:12])
-    header = json.loads(content[12 : 12 + size])
-    assert content[:8] == b"FNREP001"
+    size, checksum = struct.unpack("<II", content[8:16])
+    header = json.loads(content[16 : 16 + size])
+    assert content[:8] == b"FNREP002"
+    assert checksum == zlib.crc32(content[16:])
     assert (header["key"], header["as_of_us"], header["rows"]) == ("counterparty_id", 17, 3)
     assert header["columns"] == [f"{what}_{w}d" for w in windows for what in ("count", "fraud")]
-    assert len(content) == -(-(12 + size) // 8) * 8 + 3 * (8 + 4 * len(windows))
+    assert len(content) == -(-(16 + size) // 8) * 8 + 3 * (8 + 4 * len(windows))
 
 
 def test_one_that_is_written_again_replaces_the_other(tmp_path: Path) -> None:
@@ -108,3 +113,73 @@ def test_a_write_that_fails_leaves_the_old_one_and_nothing_else(
             write(path, {"m": (9, 9, 9, 9)})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@settings(deadline=None, max_examples=60)
+@given(COUNTED, COUNTED, st.data())
+def test_an_increment_makes_the_later_snapshot_byte_by_byte(
+    before: Counted, added: Counted, data: st.DataObject
+) -> None:
+    kept = data.draw(st.sets(st.sampled_from(sorted(before))) if before else st.just(set()))
+    after = {name: before[name] for name in kept} | added
+    with tempfile.TemporaryDirectory() as folder:
+        old, new, made = (Path(folder) / name for name in ("old", "new", "made"))
+        write(old, before)
+        write(new, after, AS_OF_US + DAY_US)
+        increment = Path(folder) / "increment"
+        write_increment(old, new, increment)
+        apply_increment(old, increment, made)
+        assert made.read_bytes() == new.read_bytes()
+        changed = sum(
+            before.get(name) is None or np.clip(before[name], 0, 65_535).tolist() != held
+            for name, held in ((n, np.clip(c, 0, 65_535).tolist()) for n, c in after.items())
+        )
+        assert unframed(b"FNINC001", increment, "increment")[0]["changed"] == changed
+        apply_increment(old, increment, old)  # in place
+        assert old.read_bytes() == new.read_bytes()
+
+
+def test_what_an_increment_cannot_be_applied_to_is_left_as_it_is(tmp_path: Path) -> None:
+    days = [
+        write(tmp_path / f"day {n}", {"a": (n, 0, n, 0), "b": (7, 7, 7, n)}, AS_OF_US + n * DAY_US)
+        for n in range(3)
+    ]
+    increment = tmp_path / "increment"
+    write_increment(days[0], days[1], increment)
+    good, first, other = increment.read_bytes(), days[0].read_bytes(), days[2].read_bytes()
+    apply_increment(days[0], increment, tmp_path / "made")
+    with pytest.raises(DeviceInputError, match=r"increment: cannot be applied .* another snapshot"):
+        apply_increment(days[2], increment, days[2])
+    with pytest.raises(DeviceInputError, match="no reputation increment of this version"):
+        apply_increment(days[0], days[1], days[0])
+    with pytest.raises(DeviceInputError, match="none: No such file"):
+        apply_increment(days[0], tmp_path / "none", days[0])
+    for at in range(len(good)):
+        damaged = bytearray(good)
+        damaged[at] ^= 1
+        increment.write_bytes(bytes(damaged))
+        with pytest.raises(DeviceInputError, match="increment: cannot be applied to"):
+            apply_increment(days[0], increment, tmp_path / "again")
+    for cut in range(len(good)):
+        increment.write_bytes(good[:cut])
+        with pytest.raises(DeviceInputError, match="fetch the whole snapshot"):
+            apply_increment(days[0], increment, days[0])
+    assert (days[0].read_bytes(), days[2].read_bytes()) == (first, other)
+
+
+def test_an_increment_is_made_of_two_days_of_one_kind(tmp_path: Path) -> None:
+    first, same = (write(tmp_path / name, {"a": (1, 0, 1, 0)}) for name in ("first", "same"))
+    with pytest.raises(ValueError, match="not later than the base"):
+        write_increment(first, same, tmp_path / "increment")
+    other = tmp_path / "other"
+    write_snapshot(other, Reputation(windows_days=(1,)), [], np.zeros((0, 2), np.float32), 2**50)
+    with pytest.raises(ValueError, match="the snapshots are of counterparty_id"):
+        write_increment(first, other, tmp_path / "increment")
+
+
+def test_hashes_that_do_not_increase_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "snapshot", {"a": (1, 0, 1, 0), "b": (2, 0, 2, 0)})
+    held = read_counts(path)
+    path.write_bytes(replace(held, hashes=held.hashes[::-1].copy()).content())
+    with pytest.raises(SnapshotError, match="hashes do not increase"):
+        Snapshot(path, TERMS)
