@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import keras
@@ -18,6 +19,9 @@ from fraudnet.windows.histories import Histories
 from fraudnet.windows.labels import KnownRows
 from fraudnet.windows.reputation import UNKNOWN_COUNT
 
+Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
+"""Inputs, labels, weights."""
+
 
 class TrainingConfig(Section):
     """How the weights are fitted."""
@@ -33,6 +37,12 @@ class TrainingConfig(Section):
         default=0.1, ge=0, lt=1, description="share of all steps in which the rate rises"
     )
     weight_decay: float = Field(default=1e-4, ge=0, description="of AdamW, decoupled")
+    fraud_weight: float = Field(
+        default=1.0,
+        gt=0,
+        description="weight of a fraud in the loss, of a genuine transaction 1; calibration is on "
+        "natural shares, so it corrects for it",
+    )
     unknown_reputation: float = Field(
         default=0.1,
         ge=0,
@@ -103,7 +113,7 @@ def fit_network(
     try:
         for epoch in range(config.epochs):
             losses = []
-            for batch in _batches(chunks, wanted, config, epoch):
+            for batch in _one_ahead(_batches(chunks, wanted, config, epoch)):
                 losses.append(step(*batch))
                 if progress:
                     progress.step()
@@ -162,9 +172,18 @@ def _compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) ->
     return tf.function(step, jit_compile=True)  # type: ignore[no-any-return]
 
 
+def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches, the next one gathered while the network learns from this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
 def _batches(
     chunks: Chunks, wanted: npt.NDArray[np.bool_], config: TrainingConfig, epoch: int
-) -> Iterator[tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+) -> Iterator[Batch]:
     """An epoch's batches, all of one shape, in an order of its own: inputs, labels, weights."""
     rng = np.random.default_rng((config.seed, epoch))
     specification = chunks.histories.specification
@@ -172,12 +191,12 @@ def _batches(
     for chosen in chunks.batches(config.batch_chunks, seed=int(rng.integers(2**32))):
         filled = np.resize(chosen, config.batch_chunks)
         rows = chunks.rows(filled)
-        weight = ((rows >= 0) & wanted[rows]).astype(np.float32)
+        label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
+        weight = ((rows >= 0) & wanted[rows]) * np.where(label, config.fraud_weight, 1.0)
         # A short last batch is filled up with repeated chunks, which count for nothing.
         weight[len(chosen) :] = 0.0
         # Every step is the mean over its transactions, however many of its positions are padding.
-        weight /= max(float(weight.mean()), 1e-6)
-        label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
+        weight = (weight / max(float(weight.mean()), 1e-6)).astype(np.float32)
         inputs = chunks.gather(filled)
         unknown = rng.random(config.batch_chunks) < config.unknown_reputation
         for name in reputation:

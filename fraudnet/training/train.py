@@ -27,7 +27,8 @@ from fraudnet.transactions.place import name_of, place_of
 from fraudnet.windows.chunks import windows_of
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.labels import KnownRows, known_rows
-from fraudnet.windows.periods import Period, labelled_rows
+from fraudnet.windows.periods import Period
+from fraudnet.windows.prequential import rows_to_test
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 DISTANCE_ROWS = 50_000
@@ -51,7 +52,8 @@ def train(prepared: Prepared) -> Trained:
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
         known = _known_rows(prepared, prepared.split.training)
-        fit_network(network, known, experiment.training, TrackedProgress())
+        chunks = fit_network(network, known, experiment.training, TrackedProgress())
+        mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
         _fit_distance(network, known, experiment.training.seed)
 
         checked = _known_rows(prepared, prepared.split.validation)
@@ -132,7 +134,9 @@ def _figures(
 ) -> dict[str, float]:
     """Figures and pictures of a period's labelled rows, logged and returned."""
     histories, alerts = prepared.histories, prepared.experiment.alerts
-    rows = labelled_rows(histories, period)
+    split = prepared.experiment.split
+    since = prepared.split.training.begin if split.without_compromised else None
+    rows = rows_to_test(histories, period, since)
     scored = Scored(
         score=score(network, histories, rows)["fraud_probability"],
         is_fraud=histories.is_fraud[rows],

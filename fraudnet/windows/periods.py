@@ -30,6 +30,10 @@ class SplitConfig(Section):
     test_days: float = Field(
         default=7.0, gt=0, le=3650, description="days for the final figures, the last"
     )
+    without_compromised: bool = Field(
+        default=False,
+        description="leave out of a test day the accounts with a fraud that was known before it",
+    )
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from sklearn.metrics import average_precision_score
 
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
+from fraudnet.training import fitting
 from fraudnet.training.fitting import fit_network
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
+from fraudnet.windows.chunks import chunks_over
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import labelled_rows
@@ -224,3 +226,22 @@ def test_labels_in_random_order_cannot_be_learnt(payments: Path, tmp_path: Path)
     rng = np.random.default_rng(1)
     by_chance = [average_precision_score(label, rng.permutation(logit)) for _ in range(200)]
     assert average_precision_score(label, logit) < max(by_chance) + np.std(by_chance)
+
+
+@pytest.mark.parametrize("fraud_weight", [0.5, 1.0, 20.0])
+def test_a_fraud_weighs_as_declared_and_a_step_is_a_mean(
+    prepared: Prepared, wanted: Mask, fraud_weight: float
+) -> None:
+    config = prepared.experiment.training.model_copy(update={"fraud_weight": fraud_weight})
+    chunks = chunks_over(prepared.histories, wanted, 5, config.chunk_length)
+    counted = 0
+    for _, label, weight in fitting._batches(chunks, wanted, config, 0):
+        labels, weights = label.numpy(), weight.numpy()
+        assert weights.mean() == pytest.approx(1.0, rel=1e-5)
+        genuine = np.unique(weights[(labels == 0) & (weights > 0)])
+        fraud = np.unique(weights[(labels == 1) & (weights > 0)])
+        assert len(genuine) == 1
+        if len(fraud):
+            assert fraud / genuine == pytest.approx(fraud_weight, rel=1e-5)
+        counted += int((weights > 0).sum())
+    assert counted == wanted.sum()

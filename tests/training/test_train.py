@@ -23,6 +23,7 @@ from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import tracked_run
 from fraudnet.training.train import evaluate, train
 from fraudnet.transactions.report import fingerprint
+from fraudnet.windows.chunks import chunks_over
 from tests.training.test_calibration import most_likely, shrunk_inverse
 from tests.training.world import TRAINING_END, World, experiment, logging_to
 
@@ -222,7 +223,12 @@ def test_a_test_period_without_both_classes_is_refused(
 def test_a_validation_period_without_both_classes_is_refused(
     world: World, scratch: str, label: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fraudnet.training.train.fit_network", lambda *_: None)
+    monkeypatch.setattr(
+        "fraudnet.training.train.fit_network",
+        lambda network, known, *_: chunks_over(
+            known.histories, known.rows, network.receptive_field, 32
+        ),
+    )
     prepared = relabelled(world, "validation", label)
     with (
         logging_to(scratch),
