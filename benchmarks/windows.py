@@ -21,6 +21,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from benchmarks.windows_growth import DEFAULT_ROWS, LEAST_ROWS, growth, growth_table
+from benchmarks.windows_on_disk import DEFAULT_ROWS as ON_DISK_ROWS
+from benchmarks.windows_on_disk import on_disk, on_disk_line
 from benchmarks.windows_peers import PEERS, SYSTEMS, require_equal
 from benchmarks.windows_process import Run, SystemProcess, write_table
 from fraudnet.errors import InputError
@@ -64,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
         f"(default: {' '.join(map(str, DEFAULT_ROWS))})",
     )  # fmt: skip
     made.add_argument(
+        "--on-disk", nargs="?", type=int, const=ON_DISK_ROWS, metavar="ROWS",
+        help="measure the memory of making about so many simulated rows ready for training "
+        f"under a limit (default: {ON_DISK_ROWS})",
+    )  # fmt: skip
+    made.add_argument(
         "--output", type=Path, default=OUTPUT, metavar="FILE",
         help="JSON file for the figures, which keeps those of a part that is not measured now; "
         "the plot of --growth is written beside it (default: %(default)s)",
@@ -91,10 +98,11 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:
-    if arguments.data is None and arguments.growth is None:
-        raise InputError("nothing to measure; give --data FILE, --growth, or both")
-    if arguments.growth and min(arguments.growth) < LEAST_ROWS:
-        raise InputError(f"growth: {min(arguments.growth)} rows; give at least {LEAST_ROWS}")
+    sizes = [*(arguments.growth or []), *([arguments.on_disk] if arguments.on_disk else [])]
+    if arguments.data is None and arguments.growth is None and arguments.on_disk is None:
+        raise InputError("nothing to measure; give --data FILE, --growth or --on-disk")
+    if sizes and min(sizes) < LEAST_ROWS:
+        raise InputError(f"{min(sizes)} rows are too few; give at least {LEAST_ROWS}")
     report = _earlier(arguments.output)
     about = {"command": command, "machine": machine(), "versions": versions()}
     if arguments.data is not None:
@@ -105,6 +113,10 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
         plot = arguments.output.with_name(f"{arguments.output.stem}_growth.png")
         report["growth"] = about | growth(arguments.growth or DEFAULT_ROWS, plot)
         Console().print(growth_table(report["growth"]))
+        _write(arguments.output, report)
+    if arguments.on_disk is not None:
+        report["on_disk"] = about | on_disk(arguments.on_disk)
+        print(on_disk_line(report["on_disk"]))
         _write(arguments.output, report)
 
 

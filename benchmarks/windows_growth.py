@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from benchmarks.windows_process import SystemProcess, write_table
 from fraudnet.transactions.simulator import SimulatorConfig, simulate
+from fraudnet.transactions.writing import write_transactions
 
 DEFAULT_ROWS = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 20_000_000)
 REPEATS = 3
@@ -60,12 +61,7 @@ def growth(sizes: Sequence[int], plot: Path) -> dict[str, Any]:
 
 
 def _measure(size: int, file: Path) -> dict[str, Any]:
-    # In a process of its own, so that what the simulator needs is given back.
-    maker = multiprocessing.get_context("spawn").Process(target=_simulate, args=(size, file))
-    maker.start()
-    maker.join()
-    if maker.exitcode:
-        raise RuntimeError(f"the simulator of {size} rows ended with {maker.exitcode}")
+    simulate_in_a_process(size, file)
     with SystemProcess("fraudnet", file) as process:
         runs = [process.run() for _ in range(REPEATS)]
     return {
@@ -75,6 +71,20 @@ def _measure(size: int, file: Path) -> dict[str, Any]:
     }
 
 
+def simulate_in_a_process(size: int, file: Path) -> None:
+    """Simulate about so many transactions; what the simulator needs is given back.
+
+    Args:
+        size: rows.
+        file: .parquet, or else as `write_table` writes it.
+    """
+    maker = multiprocessing.get_context("spawn").Process(target=_simulate, args=(size, file))
+    maker.start()
+    maker.join()
+    if maker.exitcode:
+        raise RuntimeError(f"the simulator of {size} rows ended with {maker.exitcode}")
+
+
 def _simulate(size: int, file: Path) -> None:
     config = SimulatorConfig(
         accounts=size // ROWS_AN_ACCOUNT,
@@ -82,7 +92,8 @@ def _simulate(size: int, file: Path) -> None:
         days=DAYS,
         transactions_per_day=ROWS_AN_ACCOUNT / DAYS,
     )
-    write_table(simulate(config), file)
+    write = write_transactions if file.suffix == ".parquet" else write_table
+    write(simulate(config), file)
 
 
 def _plot(growth: dict[str, Any], file: Path) -> None:

@@ -92,12 +92,18 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from rich.console import Console
+    from tqdm import tqdm
 
-    from fraudnet.transactions.reading import ReadOptions, read_transactions
+    from fraudnet.transactions.reading import Reading, ReadOptions
     from fraudnet.transactions.recipe import load_recipe
 
     options = ReadOptions(arguments.quarantine, arguments.max_bad_share)
-    report = read_transactions(arguments.source, load_recipe(arguments.recipe), options).report
+    reading = Reading(arguments.source, load_recipe(arguments.recipe), options)
+    # A piece at a time, so that a source may be larger than memory.
+    with tqdm(unit=" rows", unit_scale=True, disable=None, leave=False) as progress:
+        for piece in reading:
+            progress.update(len(piece))
+    report = reading.report()
     if arguments.json:
         print(json.dumps(report.to_dict()))
     else:

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from tqdm import tqdm
 
 from fraudnet.training.experiment import Experiment
 from fraudnet.transactions.place import Source
@@ -101,11 +102,11 @@ def _prepare_on_disk(
     folder = TemporaryDirectory(prefix="fraudnet-windows-")
     spool = Spool(Path(folder.name), experiment.features, experiment.split.label_delay_days)
     whole = Fingerprint()
-    for piece in reading:
+    for piece in tqdm(reading, desc="reading", unit=" pieces", disable=None, leave=False):
         spool.add(piece)
         whole.add(piece)
     spool.close()
-    reading.report()  # what cannot be used is refused before more work goes into it
+    report = reading.report()  # what cannot be used is refused before more work goes into it
     span = np.array([spool.first_us, spool.last_us])
     split = split_by_time(span, experiment.split)
     training = spool.within(split.training)
@@ -113,7 +114,7 @@ def _prepare_on_disk(
     histories = spool.histories(features, memory_limit_mb << 20)
     return Prepared(
         source=source,
-        report=reading.report(len(histories.offsets) - 1, spool.counterparties),
+        report=report,
         fingerprint=whole.text(),
         experiment=experiment.model_copy(update={"features": features}),
         split=split,

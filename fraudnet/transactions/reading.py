@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checks
@@ -89,19 +88,13 @@ class Reading:
                 if len(checked.used):
                     yield checked.used
 
-    def report(
-        self, accounts: int | None = None, counterparties: int | None = None
-    ) -> QualityReport:
+    def report(self) -> QualityReport:
         """How the source was read, once its last piece has passed.
-
-        Args:
-            accounts: how many different ones the pieces held, where that is known.
-            counterparties: likewise.
 
         Raises:
             InputError: too many rows are bad, or labels are asked for and there are none.
         """
-        report = self._figures.report(accounts, counterparties)
+        report = self._figures.report()
         refuse_many_bad(report, self._figures.first_fault, self.options.max_bad_share)
         if self.options.require_labels:
             refuse_unlabelled(report, self.recipe)
@@ -118,9 +111,6 @@ def read_transactions(
     """
     reading = Reading(source, recipe, options)
     pieces = list(reading)
-    reading.report()  # a source without a usable row ends here
+    report = reading.report()  # a source without a usable row ends here
     table = pa.concat_tables(pieces, promote_options="default")
-    accounts, counterparties = (
-        pc.count_distinct(table[name]).as_py() for name in ("account_id", "counterparty_id")
-    )
-    return Transactions(table, reading.report(accounts, counterparties), reading.recipe)
+    return Transactions(table, report, reading.recipe)

@@ -19,6 +19,7 @@ from rich.table import Table
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checked, Fault
 from fraudnet.transactions.recipe import Recipe, nearest
+from fraudnet.transactions.seen import Distinct
 from fraudnet.transactions.sources.rows import Rows
 
 # Said of the column that a fault names.
@@ -78,8 +79,8 @@ class QualityReport:
     reasons: dict[str, int]  # rows quarantined by reason, the most frequent first
     first_timestamp: datetime | None
     last_timestamp: datetime | None
-    accounts: int | None
-    counterparties: int | None
+    accounts: int
+    counterparties: int
     labelled_share: float | None
     fraud_share: float | None  # of the labelled
     absent: list[str]  # our columns that the recipe declares and the source lacks
@@ -111,8 +112,8 @@ class QualityReport:
             table.add_row(f"  {reason}", f"{count:,}")
         table.add_row("first", _said(self.first_timestamp))
         table.add_row("last", _said(self.last_timestamp))
-        table.add_row("accounts", f"{self.accounts or 0:,}")
-        table.add_row("counterparties", f"{self.counterparties or 0:,}")
+        table.add_row("accounts", f"{self.accounts:,}")
+        table.add_row("counterparties", f"{self.counterparties:,}")
         table.add_row("labelled", _percent(self.labelled_share))
         table.add_row("fraud among them", _percent(self.fraud_share))
         table.add_row("declared, not in the source", ", ".join(self.absent) or "none")
@@ -141,6 +142,7 @@ class Figures:
         self._recipe = recipe
         self._rows_in = self._used = self._labelled = self._frauds = 0
         self._reasons: Counter[str] = Counter()
+        self._accounts, self._counterparties = Distinct(), Distinct()
         self._first: datetime | None = None
         self._last: datetime | None = None
         self._present: set[str] = set()
@@ -156,6 +158,8 @@ class Figures:
         for fault in checked.faults:
             self._reasons[reason(fault)] += 1
             self.first_fault.setdefault(reason(fault), fault)
+        self._accounts.add(used["account_id"])
+        self._counterparties.add(used["counterparty_id"])
         if len(used):
             span = pc.min_max(used["timestamp"]).as_py()
             self._first = min(self._first or span["min"], span["min"])
@@ -163,8 +167,8 @@ class Figures:
         self._present |= set(rows.table.column_names)
         self._unread = rows.unread
 
-    def report(self, accounts: int | None, counterparties: int | None) -> QualityReport:
-        """The figures of all pieces; the caller has counted what spans them."""
+    def report(self) -> QualityReport:
+        """The figures of all pieces."""
         quarantined = self._reasons.total()
         assert self._rows_in == self._used + quarantined
         return QualityReport(
@@ -176,8 +180,8 @@ class Figures:
             reasons=dict(self._reasons.most_common()),
             first_timestamp=self._first,
             last_timestamp=self._last,
-            accounts=accounts,
-            counterparties=counterparties,
+            accounts=len(self._accounts),
+            counterparties=len(self._counterparties),
             labelled_share=self._labelled / self._used if self._used else None,
             fraud_share=self._frauds / self._labelled if self._labelled else None,
             absent=[name for name in self._recipe.source_columns if name not in self._present],

@@ -1,9 +1,10 @@
-"""Which identifiers have stood in an earlier row, over sources of any length."""
+"""Which identifiers stood in an earlier row, and how many there are, over sources of any length."""
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -50,3 +51,18 @@ def hashes(texts: pa.ChunkedArray) -> Hashes:
     """[N] 64-bit hashes of texts; null hashes as the empty text."""
     values = texts.fill_null("").to_numpy(zero_copy_only=False).astype(object, copy=False)
     return pd.util.hash_array(values, categorize=False)
+
+
+class Distinct:
+    """Counts different texts, null not among them, as 64-bit hashes of 8 bytes each."""
+
+    def __init__(self) -> None:
+        self._seen: Hashes = np.empty(0, np.uint64)
+
+    def add(self, texts: pa.ChunkedArray) -> None:
+        """Take in a piece."""
+        distinct = pc.drop_null(pc.unique(texts))
+        self._seen = np.union1d(self._seen, hashes(pa.chunked_array([distinct])))
+
+    def __len__(self) -> int:
+        return len(self._seen)

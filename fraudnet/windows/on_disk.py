@@ -43,7 +43,6 @@ class Spool:
         rows: that have passed.
         first_us: the earliest timestamp among them, microseconds since 1970.
         last_us: the latest.
-        counterparties: how many different ones, once the histories are made.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Spool:
         """
         self.rows = 0
         self.first_us, self.last_us = 2**63 - 1, -(2**63)
-        self.counterparties = 0
         self._folder = folder
         self._delay_days = label_delay_days
         self._further = [c.column for c in specification.categorical] + [*specification.numeric]
@@ -117,8 +115,8 @@ class Spool:
                 f"{PARTITIONS} partitions of accounts and of counterparties needs "
                 f"{-(-needed >> 20)} MB: raise the limit"
             )
-        distinct = {key: self._answer(key, specification) for key in self._keys}
-        self.counterparties = distinct[_COUNTERPARTY]
+        for key in self._keys:
+            self._answer(key, specification)
         offsets = [np.zeros(1, np.int64)]
         accounts = 0
         with _Files(self._folder) as files:
@@ -140,12 +138,8 @@ class Spool:
             **own,  # type: ignore[arg-type]  # by the names of its fields
         )
 
-    def _answer(self, key: str, specification: FeatureSpecification) -> int:
-        """Code each row's key, count its reputation if that is asked for, and send both home.
-
-        Returns:
-            How many different keys there are.
-        """
+    def _answer(self, key: str, specification: FeatureSpecification) -> None:
+        """Code each row's key, count its reputation if that is asked for, and send both home."""
         counted = self._counted(key, specification)
         distinct = 0
         with ExitStack() as stack:
@@ -170,7 +164,6 @@ class Spool:
                 for file, piece in zip(homes, np.split(answers[order], ends[:-1]), strict=True):
                     file.write(piece.tobytes())
                 self._keys[key].remove(number)
-        return distinct
 
     def _arranged(self, number: int, specification: FeatureSpecification) -> Histories:
         """The histories of one partition of accounts; its source rows are those of the whole."""
