@@ -313,23 +313,33 @@ class Fingerprint:
 
     def __init__(self) -> None:
         self._rows = 0
-        self._parts: dict[tuple[str, str], tuple[hashlib._Hash, ...]] = {}
+        self._parts: dict[tuple[str, pa.DataType], tuple[hashlib._Hash, ...]] = {}
 
     def add(self, table: pa.Table) -> None:
-        """Take in a piece: columns of text, numbers and times, as `Reading` gives them."""
-        self._rows += len(table)
+        """Take in a piece: columns of text, numbers and times, as `Reading` gives them.
+
+        A column that a piece lacks is null there.
+        """
         for name in table.column_names:
-            own = (name, str(table[name].type))
-            parts = self._parts.setdefault(own, tuple(hashlib.sha256() for _ in range(3)))
-            for chunk in table[name].chunks:
-                for part, content in zip(parts, _contents(chunk), strict=True):
-                    part.update(content)
+            if (own := (name, table[name].type)) not in self._parts:
+                self._parts[own] = tuple(hashlib.sha256() for _ in range(3))
+                self._take(own, [pa.nulls(self._rows, own[1])])
+        for name, type_ in self._parts:
+            held = name in table.column_names and table[name].type == type_
+            chunks = table[name].chunks if held else [pa.nulls(len(table), type_)]
+            self._take((name, type_), chunks)
+        self._rows += len(table)
+
+    def _take(self, own: tuple[str, pa.DataType], chunks: list[pa.Array]) -> None:
+        for chunk in chunks:
+            for part, content in zip(self._parts[own], _contents(chunk), strict=True):
+                part.update(content)
 
     def text(self) -> str:
         """`"sha256:"` and 64 hexadecimal digits."""
         digest = hashlib.sha256()
         for (name, type_), parts in self._parts.items():
-            digest.update(json.dumps([name, type_, self._rows]).encode())
+            digest.update(json.dumps([name, str(type_), self._rows]).encode())
             for part in parts:
                 digest.update(part.digest())
         return f"sha256:{digest.hexdigest()}"

@@ -1,5 +1,6 @@
 """Account histories: one table sorted by account and time, plus offsets."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from fraudnet.windows.parallel import at_once, block_by_block, even_edges
 from fraudnet.windows.reputation import known_times_us, reputation_counts, sorted_order
-from fraudnet.windows.specification import FeatureSpecification, Reputation
+from fraudnet.windows.specification import FeatureSpecification
 
 Array = npt.NDArray[np.generic]
 Ints = npt.NDArray[np.int64]
@@ -71,21 +72,14 @@ def build_histories(
     if reputation is None:
         order = sorted_order(account, events.timestamp_us)
         return _arranged(table, specification, events, (account, order), counterparty, None)
-    order, counts = _order_and_counts(reputation, account, codes[reputation.key], events)
-    return _arranged(table, specification, events, (account, order), counterparty, counts)
-
-
-def _order_and_counts(
-    reputation: Reputation, account: Ints, key: Ints, events: "Events"
-) -> tuple[Ints, npt.NDArray[np.float32]]:
-    """The order by account and time, and the counts in that order."""
+    key = codes[reputation.key]
     order, key_order = at_once(
         *(partial(sorted_order, each, events.timestamp_us) for each in (account, key))
     )
-    position = np.empty_like(order)
-    position[order] = np.arange(len(order))
     moments = events.timestamp_us, events.known_us, events.is_fraud
-    return order, reputation_counts(reputation, key, *moments, key_order, position)
+    counts = reputation_counts(reputation, key, *moments, key_order)
+    del key_order
+    return _arranged(table, specification, events, (account, order), counterparty, counts.of)
 
 
 @dataclass(frozen=True)
@@ -125,9 +119,14 @@ def arrange(
     """
     account = codes_of(table["account_id"])
     order = sorted_order(account, events.timestamp_us)
-    if counts is not None:
-        counts = counts[order]
-    return _arranged(table, specification, events, (account, order), counterparty, counts)
+    if counts is None:
+        return _arranged(table, specification, events, (account, order), counterparty, None)
+    given = counts
+
+    def counts_of(rows: Ints) -> npt.NDArray[np.float32]:
+        return given.take(rows, axis=0)
+
+    return _arranged(table, specification, events, (account, order), counterparty, counts_of)
 
 
 def _arranged(
@@ -136,13 +135,11 @@ def _arranged(
     events: Events,
     account_order: tuple[Ints, Ints],
     counterparty: Ints,
-    counts: npt.NDArray[np.float32] | None,
+    counts_of: Callable[[Ints], npt.NDArray[np.float32]] | None,
 ) -> Histories:
-    """Histories; `counts` are in their order already."""
+    """Histories; `counts_of` gives the reputation of some of the table's rows."""
     account, order = account_order
     rows = len(order)
-    # Side by side, so that a row's values are fetched from one place in memory.
-    together = np.empty((rows, 4), np.int64)
     timestamp, known, counterparties = (np.empty(rows, np.int64) for _ in range(3))
     amount, is_fraud = np.empty(rows, np.float64), np.empty(rows, np.int8)
     columns: dict[str, Array] = {
@@ -150,34 +147,33 @@ def _arranged(
         "day": np.empty(rows, np.int32),
         "second": np.empty(rows, np.int32),
     }
-    amounts = table["amount"].to_numpy()
-
-    def gather(begin: int, end: int) -> None:
-        block = slice(begin, end)
-        together[block, 0] = events.timestamp_us[block]
-        together[block, 1] = events.known_us[block]
-        together[block, 2] = amounts[block].view(np.int64)
-        together[block, 3] = counterparty[block] * 4 + events.is_fraud[block] + 1
+    names = [i.name for i in specification.inputs if i.kind == "reputation"]
+    reputation = {name: np.empty(rows, np.float32) for name in names if counts_of is not None}
+    columns_before = (
+        (timestamp, events.timestamp_us),
+        (known, events.known_us),
+        (counterparties, counterparty),
+        (amount, table["amount"].to_numpy()),
+        (is_fraud, events.is_fraud),
+    )
 
     def spread(begin: int, end: int) -> None:
         block = slice(begin, end)
-        found = together[order[block]]
-        timestamp[block], known[block] = found[:, 0], found[:, 1]
-        amount[block] = found[:, 2].view(np.float64)
-        is_fraud[block] = (found[:, 3] & 3) - 1
-        counterparties[block] = found[:, 3] >> 2
+        own = order[block]
+        for values, before in columns_before:
+            values[block] = before.take(own)
         columns["amount"][block] = amount[block]
         second = timestamp[block] // 1_000_000
         day = second // 86_400
         columns["day"][block] = day
         columns["second"][block] = second - day * 86_400
+        if counts_of is not None:
+            for column, counts in zip(reputation.values(), counts_of(own).T, strict=True):
+                column[block] = counts
 
-    for work in (gather, spread):
-        block_by_block(work, even_edges(rows))
+    block_by_block(spread, even_edges(rows))
     columns |= _further_columns(table, specification, order)
-    if counts is not None:
-        names = [i.name for i in specification.inputs if i.kind == "reputation"]
-        columns |= dict(zip(names, counts.T, strict=True))
+    columns |= reputation
     sizes = np.bincount(account)
     return Histories(
         offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),

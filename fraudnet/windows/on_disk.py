@@ -154,9 +154,10 @@ class Spool:
                 answers["row"] = table["row"].to_numpy()
                 answers["code"] = np.where(code < 0, -1, code + distinct)
                 if counted is not None:
-                    answers["counts"] = reputation_counts(
+                    counts = reputation_counts(
                         counted, code, events.timestamp_us, events.known_us, events.is_fraud
                     )
+                    answers["counts"] = counts.of(np.arange(len(table)))
                 distinct += int(code.max()) + 1
                 home = table["home"].to_numpy()
                 order = np.argsort(home, kind="stable")
@@ -178,7 +179,7 @@ class Spool:
             if key == _COUNTERPARTY:
                 counterparty = answers["code"].copy()
             if counted is not None:
-                counts = np.ascontiguousarray(answers["counts"].T).T
+                counts = np.ascontiguousarray(answers["counts"])
             self._answers(key, number).unlink()
         part = arrange(table, specification, _events(table), counterparty, counts)
         self._accounts.remove(number)

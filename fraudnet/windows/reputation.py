@@ -77,6 +77,28 @@ class _Sorted:
     offsets: Ints
 
 
+@dataclass(frozen=True)
+class RowCounts:
+    """Counts of N rows, kept in the order in which they were counted.
+
+    Attributes:
+        place: [N] where each row's counts are.
+        counts: [N, 2 x windows] 16-bit.
+        none: [N] rows without a key; None: every row has one.
+    """
+
+    place: Ints
+    counts: npt.NDArray[np.uint16]
+    none: npt.NDArray[np.bool_] | None
+
+    def of(self, rows: Ints) -> Floats:
+        """[R, 2 x windows] counts of the given rows; -1 where there is no key."""
+        found = self.counts.take(self.place.take(rows), axis=0).astype(np.float32)
+        if self.none is not None:
+            found[self.none.take(rows)] = UNKNOWN_COUNT
+        return found
+
+
 def reputation_counts(
     specification: Reputation,
     key: Ints,
@@ -84,8 +106,7 @@ def reputation_counts(
     known_us: Ints,
     is_fraud: npt.NDArray[np.int8],
     order: Ints | None = None,
-    position: Ints | None = None,
-) -> Floats:
+) -> RowCounts:
     """Counts as known at each row's own time, or at the midnight (UTC) before it.
 
     Which of the two is the specification's `refresh`. A row counts from the moment its label is
@@ -102,37 +123,35 @@ def reputation_counts(
         known_us: [N] when the label is known.
         is_fraud: [N] 1, 0 or -1 (unlabelled).
         order: [N] the rows sorted by key and timestamp, where that is known already.
-        position: [N] the row of the result for each row; by default its own.
 
     Returns:
-        [N, 2 x windows] counts, in the order of `specification.columns`; -1 where there is no key.
+        [N, 2 x windows] counts, in the order of `specification.columns`.
     """
-    as_of_us = timestamp_us
-    if specification.refresh == "day":
-        as_of_us = timestamp_us - timestamp_us % DAY_US
     least, most = (int(key.min()), int(key.max())) if len(key) else (0, 0)
     if order is None:
         order = sorted_order(key, timestamp_us)
     offsets = _offsets(key, least, most)
-    # Midnights are sorted as the moments after them are.
-    asked = _Sorted(order, as_of_us[order], offsets)
+    as_of_us = timestamp_us.take(order)
     # With a constant delay the labels become known in the order of the transactions.
     since = known_us - timestamp_us
-    if len(since) and not (since == since[0]).all():
-        order = sorted_order(key, known_us)
-    known = _Sorted(order, known_us[order], offsets)
-    counts = _counts(specification, asked, known, is_fraud[order] == 1, position)
-    since = as_of_us - known_us
-    if (since >= 0).any():
-        at = slice(None) if position is None else position
+    constant = not len(since) or bool((since == since[0]).all())
+    known_order = order if constant else sorted_order(key, known_us)
+    known = _Sorted(known_order, known_us.take(known_order), offsets)
+    fraud = is_fraud == 1
+    if specification.refresh == "day":
+        as_of_us = as_of_us - as_of_us % DAY_US  # midnights are sorted as the moments after them
+    counts = _counts(
+        specification, _Sorted(order, as_of_us, offsets), known, fraud.take(known_order)
+    )
+    if not constant or (len(since) and since[0] <= 0):
+        since = as_of_us - known_us.take(order)
         for i, days in enumerate(specification.windows_days):
             itself = (since >= 0) & (since < days * DAY_US)
-            counts[at, 2 * i] -= itself
-            counts[at, 2 * i + 1] -= itself & (is_fraud == 1)
-    if least < 0:
-        none = key < 0
-        counts[none if position is None else position[none]] = UNKNOWN_COUNT
-    return counts
+            counts[:, 2 * i] -= itself
+            counts[:, 2 * i + 1] -= itself & fraud.take(order)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return RowCounts(place, counts, key < 0 if least < 0 else None)
 
 
 def counts_as_of(
@@ -153,7 +172,10 @@ def counts_as_of(
         for own, time in ((key, as_of_us), (event_key, known_us))
         for order in [sorted_order(own, time)]
     )
-    return _counts(specification, asked, known, is_fraud[known.order] == 1, None)
+    counts = _counts(specification, asked, known, is_fraud[known.order] == 1)
+    result = np.empty(counts.shape, np.float32)
+    result[asked.order] = counts
+    return result
 
 
 def _offsets(key: Ints, least: int, most: int) -> Ints:
@@ -166,11 +188,14 @@ def _counts(
     asked: _Sorted,
     known: _Sorted,
     is_fraud: npt.NDArray[np.bool_],
-    position: Ints | None,
-) -> Floats:
-    """Counts of what is known, block by block of what is asked: each block fits in a cache."""
+) -> npt.NDArray[np.uint16]:
+    """Counts of what is known, block by block of what is asked: each block fits in a cache.
+
+    Returns:
+        [N, 2 x windows] in the order of what is asked.
+    """
     windows_us = [days * DAY_US for days in specification.windows_days]
-    result = np.empty((len(asked.order), 2 * len(windows_us)), np.float32)
+    result = np.empty((len(asked.order), 2 * len(windows_us)), np.uint16)
     if not len(asked.order):
         return result
     frauds = np.concatenate(([0], np.cumsum(is_fraud)))
@@ -193,18 +218,16 @@ def _counts(
             now = now + np.repeat(shift, np.diff(edges))
         frauds_before = frauds[ahead : ahead + len(events) + 1]
         until = np.searchsorted(events, now, side="right")
-        frauds_until = frauds_before[until]
-        found = np.empty((end - begin, result.shape[1]), np.float32)
+        frauds_until = frauds_before.take(until)
+        large = len(events) > MOST_COUNT
         for i, window_us in enumerate(windows_us):
             since = np.searchsorted(events, now - window_us, side="right")
-            np.subtract(until, since, out=found[:, 2 * i], casting="unsafe")
-            np.subtract(
-                frauds_until, frauds_before[since], out=found[:, 2 * i + 1], casting="unsafe"
-            )
-        if len(events) > MOST_COUNT:
-            np.minimum(found, MOST_COUNT, out=found)
-        at = asked.order[begin:end]
-        result[at if position is None else position[at]] = found
+            for column, until_then, since_then in (
+                (2 * i, until, since),
+                (2 * i + 1, frauds_until, frauds_before.take(since)),
+            ):
+                within = until_then - since_then
+                result[begin:end, column] = np.minimum(within, MOST_COUNT) if large else within
 
     edges = np.unique(
         np.concatenate([even_edges(len(asked.order)), asked.offsets[::keys], asked.offsets[-1:]])
