@@ -15,9 +15,9 @@ from rich.console import Console
 from benchmarks import handbook
 from benchmarks.handbook_table import table
 from fraudnet.errors import InputError
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import ReadOptions, read_transactions
 from fraudnet.transactions.recipe import load_recipe
-from fraudnet.transactions.report import fingerprint
 
 PROGRAM = "python -m benchmarks.detection"
 # Each under the name of the package that imports, whichever distribution brings it.

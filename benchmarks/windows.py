@@ -26,9 +26,9 @@ from benchmarks.windows_on_disk import on_disk, on_disk_line
 from benchmarks.windows_peers import PEERS, SYSTEMS, require_equal
 from benchmarks.windows_process import Run, SystemProcess, write_table
 from fraudnet.errors import InputError
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import read_transactions
 from fraudnet.transactions.recipe import load_recipe
-from fraudnet.transactions.report import fingerprint
 
 PROGRAM = "python -m benchmarks.windows"
 OUTPUT = Path("benchmarks/results/windows.json")

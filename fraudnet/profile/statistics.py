@@ -27,8 +27,9 @@ from fraudnet.profile.measures import (
     quantiles,
     wilson_interval,
 )
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import Transactions
-from fraudnet.transactions.report import QualityReport, fingerprint
+from fraudnet.transactions.report import QualityReport
 
 _MOST_DAYS = 120  # drawn day by day; a longer span by the week
 _HOUR_US = 3600 * SECOND_US

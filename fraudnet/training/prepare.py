@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from fraudnet.training.experiment import Experiment
+from fraudnet.transactions.fingerprint import Fingerprint, fingerprint
 from fraudnet.transactions.place import Source
 from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
-from fraudnet.transactions.report import Fingerprint, QualityReport, fingerprint
+from fraudnet.transactions.report import QualityReport
 from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.on_disk import Spool
 from fraudnet.windows.periods import Split, split_by_time

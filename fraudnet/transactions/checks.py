@@ -12,6 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.parsing import (
+    TIME,
+    is_number,
+    is_text,
+    is_time,
+    lost,
+    null_where,
+    parse_numbers,
+    parse_times,
+)
 from fraudnet.transactions.recipe import (
     Column,
     CurrencyColumn,
@@ -23,17 +33,10 @@ from fraudnet.transactions.recipe import (
 from fraudnet.transactions.seen import SeenIds
 from fraudnet.transactions.sources.rows import Rows
 
-_TIME = pa.timestamp("us", tz="UTC")
-_NAIVE_TIME = pa.timestamp("us")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROUNDED = r"^[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+|\.0+)$"
 # Of joined parts, one that ends in .0 still tells: the parts are codes, not long numbers.
 _ROUNDED_PART = r"(^|{joint})[+-]?\d+(\.\d+[eE][+-]?\d+|[eE]\+\d+)($|{joint})"
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^(?i:[+-]?(nan|inf(inity)?))$"
-_ISO = r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])([T ][\d:.]+(Z|[+-][\d:]+)?)?$"
-_OFFSET = r"[T ]\d\d[\d:.]*(Z|[+-]\d\d(:?\d\d)?)$"
 LARGEST_NUMBER = float(np.finfo(np.float32).max)  # the network reads float32
-_UNIT_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6, "m": 6e7, "h": 3.6e9, "d": 8.64e10}
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,7 @@ class _Sheet:
         )
 
     def check_header(self) -> None:
-        if _is_text(self.rows.table["amount"].type):
+        if is_text(self.rows.table["amount"].type):
             repeated = pc.equal(self.values("amount"), " ".join(self.recipe.amount.parts))
             self.fail("line", "header_repeated", repeated)
 
@@ -171,20 +174,20 @@ class _Sheet:
             values = values.cast(values.type.value_type)
         if pa.types.is_null(values.type):
             values = values.cast(pa.string())
-        if _is_text(values.type):
+        if is_text(values.type):
             values = pc.utf8_trim_whitespace(values.cast(pa.string()))
             self.fail("line", "not_text", pc.match_substring(values, "\0"))
             if prefix := getattr(getattr(self.recipe, name, None), "strip_prefix", ""):
                 rest = pc.utf8_slice_codeunits(values, start=len(prefix))
                 values = pc.if_else(pc.starts_with(values, prefix), rest, values)
-            values = _null_where(pc.equal(values, ""), values)
+            values = null_where(pc.equal(values, ""), values)
         if needed:
             self.fail(name, "missing", pc.is_null(values))
         return values
 
     def text(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
         values = self.values(name, needed=needed)
-        if not (_is_text(values.type) or _is_number(values.type) or values.type == pa.bool_()):
+        if not (is_text(values.type) or is_number(values.type) or values.type == pa.bool_()):
             self.refuse(name, values.type, "text or numbers")
         return values.cast(pa.string())
 
@@ -207,12 +210,12 @@ class _Sheet:
     def number(self, name: str, *, needed: bool = False) -> pa.ChunkedArray:
         """Finite numbers; not-a-number means null where a value may be missing."""
         values = self.values(name, needed=needed)
-        if not (_is_text(values.type) or _is_number(values.type)):
+        if not (is_text(values.type) or is_number(values.type)):
             self.refuse(name, values.type, "numbers")
-        numbers = _parse_numbers(values, self.recipe)
-        self.fail(name, "not_a_number", _lost(values, numbers))
+        numbers = parse_numbers(values, self.recipe)
+        self.fail(name, "not_a_number", lost(values, numbers))
         if not needed:
-            numbers = _null_where(pc.is_nan(numbers), numbers)
+            numbers = null_where(pc.is_nan(numbers), numbers)
         self.fail(name, "not_finite", pc.invert(pc.is_finite(numbers)))
         self.fail(name, "too_large", pc.greater(pc.abs(numbers), LARGEST_NUMBER))
         return numbers
@@ -233,24 +236,24 @@ class _Sheet:
         self, name: str, at: TimeColumn, formats: dict[str, str], *, needed: bool = False
     ) -> pa.ChunkedArray:
         values = self.values(name, needed=needed)
-        if _is_number(values.type) and at.unit is None:
+        if is_number(values.type) and at.unit is None:
             self.refuse(name, values.type, "times (or give unit = 's' and origin in the recipe)")
-        if not (_is_text(values.type) or _is_number(values.type) or _is_time(values.type)):
+        if not (is_text(values.type) or is_number(values.type) or is_time(values.type)):
             self.refuse(name, values.type, "times")
         if name not in formats and values.null_count < len(values):
             formats[name] = self.chosen_format(name, values, at)
-        times = _parse_times(values, at, formats.get(name, at.formats[0]), self.recipe)
-        self.fail(name, "unparsable", _lost(values, times))
+        times = parse_times(values, at, formats.get(name, at.formats[0]), self.recipe)
+        self.fail(name, "unparsable", lost(values, times))
         self.fail(name, "too_early", pc.less(times, at.not_before))
         return times
 
     def chosen_format(self, name: str, values: pa.ChunkedArray, at: TimeColumn) -> str:
         """The format that reads most of the values."""
-        if len(at.formats) == 1 or not _is_text(values.type):
+        if len(at.formats) == 1 or not is_text(values.type):
             return at.formats[0]
-        read = {each: _parse_times(values, at, each, self.recipe) for each in at.formats}
+        read = {each: parse_times(values, at, each, self.recipe) for each in at.formats}
         believed = {
-            each: pc.if_else(pc.less(times, at.not_before), pa.scalar(None, _TIME), times)
+            each: pc.if_else(pc.less(times, at.not_before), pa.scalar(None, TIME), times)
             for each, times in read.items()
         }
         best, *others = sorted(believed, key=lambda each: believed[each].null_count)
@@ -287,10 +290,10 @@ class _Sheet:
             pc.utf8_lower(values),
             value_set=pc.utf8_lower(pa.array(at.unlabelled, pa.string())),
         )
-        values = _null_where(none, values)
+        values = null_where(none, values)
         position = pc.index_in(pc.utf8_lower(values), value_set=pc.utf8_lower(known))
         labels = pc.take(meaning, position)
-        self.fail("is_fraud", "unknown_label", _lost(values, labels))
+        self.fail("is_fraud", "unknown_label", lost(values, labels))
         return labels
 
     def faults_by_line(self) -> list[Fault]:
@@ -302,7 +305,7 @@ class _Sheet:
         bad = np.flatnonzero(self.fault >= 0)
         table = self.rows.table.take(bad)
         for at, name in enumerate(table.column_names):
-            if _is_time(table[name].type):
+            if is_time(table[name].type):
                 table = table.set_column(at, name, _time_text(table[name]))
         for index, row in zip(bad, table.to_pylist(), strict=True):
             name, code = self.faults[self.fault[index]]
@@ -331,130 +334,3 @@ def _time_text(times: pa.ChunkedArray) -> pa.ChunkedArray:
     except pa.ArrowInvalid:
         width = pa.int32() if pa.types.is_date32(times.type) else pa.int64()
         return times.cast(width).cast(pa.string())
-
-
-def _is_text(held: pa.DataType) -> bool:
-    if pa.types.is_dictionary(held):
-        held = held.value_type
-    return bool(
-        pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)
-    )
-
-
-def _is_number(held: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_integer(held) or pa.types.is_floating(held) or pa.types.is_decimal(held)
-    )
-
-
-def _is_time(held: pa.DataType) -> bool:
-    return bool(pa.types.is_timestamp(held) or pa.types.is_date(held))
-
-
-def _null_where(mask: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(mask, pa.scalar(None, values.type), values)
-
-
-def _lost(values: pa.ChunkedArray, read: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.and_(pc.is_valid(values), pc.is_null(read))
-
-
-def _cast_each(values: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
-    """A cast that gives null where a value does not fit: halves what fails until it is found."""
-    try:
-        return values.cast(target)
-    except pa.ArrowInvalid:
-        if len(values) == 1:
-            return pa.chunked_array([pa.nulls(1, target)])
-        middle = len(values) // 2
-        halves = values.slice(0, middle), values.slice(middle)
-        return pa.chunked_array(
-            [chunk for half in halves for chunk in _cast_each(half, target).chunks]
-        )
-
-
-def _cast_text(text: pa.ChunkedArray, target: pa.DataType, shape: str) -> pa.ChunkedArray:
-    """A cast that gives null where a text does not match `shape` or does not fit."""
-    try:
-        return text.cast(target)
-    except pa.ArrowInvalid:
-        matches = pc.match_substring_regex(text, shape)
-        cast = _cast_each(_null_where(pc.invert(matches), text), target)
-        return pa.chunked_array([cast.combine_chunks()])  # the halves left many small chunks
-
-
-def _parse_numbers(values: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
-    if _is_text(values.type):
-        return _cast_text(_with_point(values, recipe), pa.float64(), _NUMBER)
-    if pa.types.is_decimal(values.type):
-        return values.cast(pa.string()).cast(pa.float64())  # Arrow's own cast rounds twice
-    return values.cast(pa.float64(), safe=False)
-
-
-def _with_point(text: pa.ChunkedArray, recipe: Recipe) -> pa.ChunkedArray:
-    """Numbers as the recipe's users write them, with a decimal point and no groups of digits."""
-    if recipe.thousands:
-        group = re.escape(recipe.thousands)
-        decimals = rf"({re.escape(recipe.decimal)}\d*)?"
-        grouped = pc.match_substring_regex(text, rf"^[+-]?\d{{1,3}}({group}\d{{3}})+{decimals}$")
-        text = pc.if_else(grouped, pc.replace_substring(text, recipe.thousands, ""), text)
-    if recipe.decimal == ",":
-        text = _null_where(pc.match_substring(text, "."), text)
-        text = pc.replace_substring(text, ",", ".")
-    return text
-
-
-def _parse_times(
-    values: pa.ChunkedArray, at: TimeColumn, format_: str, recipe: Recipe
-) -> pa.ChunkedArray:
-    if _is_time(values.type):
-        return _native_times(values, at)
-    if at.unit is not None:
-        return _counted_times(_parse_numbers(values, recipe), at.unit, at.origin)
-    if format_ != "iso":
-        return _zoned(_formatted_times(values, format_).cast(_NAIVE_TIME), at)
-    try:
-        return _zoned(values.cast(_NAIVE_TIME), at)
-    except pa.ArrowInvalid:  # some carry an offset, or nanoseconds, or are no times
-        return _iso_times(values, at)
-
-
-def _zoned(times: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
-    """UTC; of a time that the clocks' change repeats or leaves out, the earlier."""
-    zoned = pc.assume_timezone(times, at.timezone, ambiguous="earliest", nonexistent="earliest")
-    return zoned.cast(_TIME)
-
-
-def _native_times(values: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
-    zone = values.type.tz if pa.types.is_timestamp(values.type) else None
-    if values.type == pa.timestamp("ns", zone):
-        times = values.cast(pa.timestamp("us", zone), safe=False)
-    else:
-        times = _cast_each(values, pa.timestamp("us", zone))
-    return times.cast(_TIME) if zone else _zoned(times, at)
-
-
-def _counted_times(counts: pa.ChunkedArray, unit: str, origin: datetime) -> pa.ChunkedArray:
-    origin = origin if origin.tzinfo else origin.replace(tzinfo=UTC)
-    origin_us = (origin - _EPOCH) // timedelta(microseconds=1)
-    times_us = pc.add(pc.round(pc.multiply(counts, _UNIT_US[unit])), float(origin_us))
-    fits = pc.less(pc.abs(times_us), 2.0**62)  # false for not-a-number
-    return _null_where(pc.invert(fits), times_us).cast(pa.int64()).cast(_TIME)
-
-
-def _formatted_times(text: pa.ChunkedArray, format_: str) -> pa.ChunkedArray:
-    times = pc.strptime(text, format=format_, unit="s", error_is_null=True)
-    # The C library rolls 30 February over to March; such a time does not print as it was written.
-    printed, written = (
-        pc.replace_substring_regex(pc.utf8_lower(each), r"\b0+(\d)", r"\1")
-        for each in (pc.strftime(times, format=format_), text)
-    )
-    return _null_where(pc.not_equal(printed, written), times)
-
-
-def _iso_times(text: pa.ChunkedArray, at: TimeColumn) -> pa.ChunkedArray:
-    text = pc.replace_substring_regex(text, r"(\.\d{6})\d{1,3}", r"\1")
-    offset = pc.match_substring_regex(text, _OFFSET)
-    zoned = _cast_text(_null_where(pc.invert(offset), text), _TIME, _ISO)
-    naive = _cast_text(_null_where(offset, text), _NAIVE_TIME, _ISO)
-    return pc.coalesce(zoned, _zoned(naive, at))

@@ -10,11 +10,11 @@ import pyarrow as pa
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checks
 from fraudnet.transactions.place import Source, place_of
+from fraudnet.transactions.quarantine import Quarantine
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import (
     Figures,
     QualityReport,
-    Quarantine,
     refuse_many_bad,
     refuse_unlabelled,
 )

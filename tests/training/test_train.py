@@ -22,7 +22,7 @@ from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import tracked_run
 from fraudnet.training.train import evaluate, train
-from fraudnet.transactions.report import fingerprint
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.windows.chunks import chunks_over
 from tests.training.test_calibration import most_likely, shrunk_inverse
 from tests.training.world import TRAINING_END, World, experiment, logging_to

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checked, Checks
+from fraudnet.transactions.quarantine import SENTENCES
 from fraudnet.transactions.recipe import Recipe, load_recipe
-from fraudnet.transactions.report import SENTENCES
 from fraudnet.transactions.sources.rows import BrokenLine, Rows
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
-from fraudnet.transactions.report import fingerprint
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
