@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, pstdev
@@ -11,10 +12,12 @@ from typing import Any
 import pytest
 
 from fraudnet.cli import build_parser
+from fraudnet.transactions.recipe import parse_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "benchmarks" / "results"
+PEERS = ["pandas", "polars", "duckdb"]
 FIGURES = ("roc_auc", "average_precision", "card_precision_at_100")
 
 
@@ -23,6 +26,12 @@ def commands() -> list[list[str]]:
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     found = [line.split("|")[-1].split(">")[0].strip() for line in lines]
     return [shlex.split(line) for line in found if line.startswith("fraudnet ")]
+
+
+def test_the_recipe_that_is_shown_is_one() -> None:
+    (text,) = re.findall(r"^```toml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    recipe = parse_recipe(tomllib.loads(text) | {"name": "mine"}, "README.md")
+    assert recipe.source_columns["account_id"] == ("Bank", "Account")
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
@@ -44,6 +53,25 @@ def test_paths_are_there() -> None:
     named = re.findall(r"`((?:fraudnet|data|notebooks|benchmarks|mlflow)/[\w./-]*)`", README)
     assert len(named) > 8
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_figures_of_windows_are_those_of_the_committed_run() -> None:
+    results = json.loads((RESULTS / "windows.json").read_text())
+    comparison, sizes = results["comparison"], results["growth"]["sizes"]
+    text = " ".join(README.split())
+    assert f"{comparison['rows']:,} transactions" in text
+    for name, system in comparison["systems"].items():
+        ratios = " | ".join(f"{each:.2f}" for each in system["times_as_fast_as"].values())
+        memory = system["memory_multiple_of_table"]
+        assert f"| {name} | {system['seconds']['median']:.2f} | {ratios} | {memory:.1f} |" in text
+    assert list(comparison["systems"]["pandas"]["times_as_fast_as"]) == PEERS
+    for size in (sizes[0], sizes[-1]):
+        shown = f"{size['microseconds_per_row']:.2f} µs and {size['bytes_per_row']:.0f} bytes"
+        assert f"{shown} a transaction at {size['rows']:,}" in text
+    disk = results["on_disk"]
+    assert f"{disk['rows']:,} are made ready for training in {disk['seconds']:.0f} s" in text
+    assert f"at most {disk['resident_bytes'] / 1e9:.2f} GB" in text
+    assert disk["resident_bytes"] < 2e9
 
 
 def test_figures_are_those_of_the_committed_run() -> None:

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.detection import main, parser
+from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import read_transactions
 from fraudnet.transactions.recipe import load_recipe
-from fraudnet.transactions.report import fingerprint
 from tests.benchmarks.tables import handbook_file
 
 ROOT = Path(__file__).parents[2]
