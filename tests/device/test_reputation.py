@@ -4,16 +4,18 @@ import json
 import struct
 import tempfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudnet.device import Scorer
 from fraudnet.device.contract import ReputationTerms
-from fraudnet.device.reputation import Snapshot, SnapshotError
-from tests.device.conftest import write_snapshot
+from fraudnet.device.reputation import Snapshot, SnapshotError, read_counts
+from tests.device.conftest import contract, vectors, with_tail, write_snapshot
 from tests.device.test_scorer import START_US, transaction
 
 DAY_US = 86_400_000_000
@@ -122,3 +124,26 @@ def test_counts_are_looked_up_once(artifact: Path, tmp_path: Path) -> None:
             answers.append(scorer.score(transaction(2)).probability)
             answers.append(scorer.score(transaction(3, counterparty_id="m1")).probability)
     assert answers[:2] == answers[2:]
+
+
+def test_counts_may_be_of_a_category(model: bytes, tmp_path: Path) -> None:
+    document = contract()
+    document["reputation"]["key"] = "category"
+    artifact = tmp_path / "fraud.tflite"
+    artifact.write_bytes(with_tail(model, {"contract.json": document, "vectors.json": vectors()}))
+    of_counterparties = write_snapshot(tmp_path / "other", {"fuel": (50, 9)}, START_US)
+    of_categories = tmp_path / "snapshot"
+    counts = np.array([[50, 9]], np.uint16)
+    held = replace(read_counts(of_counterparties), key="category", counts=counts)
+    of_categories.write_bytes(held.content())
+    answers, notices = [], []
+    for i, path in enumerate([of_counterparties, of_categories]):
+        with Scorer(artifact, tmp_path / f"store{i}", path) as scorer:
+            answers.append(scorer.score(transaction(0)).probability)
+            notices.append(scorer.notices())
+            none = transaction(1, columns={"category": None, "distance": 1.5})
+            scorer.score(none)
+            assert "unknown" in scorer.notices()[-1]
+    assert answers[0] < answers[1]
+    assert "keyed by counterparty_id, expected category" in notices[0][0]
+    assert notices[1] == []

@@ -177,11 +177,12 @@ def test_negative_amounts_are_refunds_unless_the_recipe_says_otherwise() -> None
 
 
 def test_a_label_is_not_known_before_its_transaction() -> None:
-    times = ["2024-04-30", "2024-05-02", "", "soon"]
+    times = ["2024-04-30", "2024-05-02", "", "soon", "9999-12-31"]
     checked = judge([{"label_time": each} for each in times])
     known = [None if each is None else each.day for each in checked.used["label_time"].to_pylist()]
     assert known == [2, None]
-    assert [fault.code for fault in checked.faults] == ["before_timestamp", "unparsable"]
+    codes = ["before_timestamp", "unparsable", "in_the_future"]
+    assert [fault.code for fault in checked.faults] == codes
 
 
 def test_further_numbers_may_be_missing_but_not_wrong() -> None:
