@@ -67,7 +67,7 @@ def train(prepared: Prepared) -> Trained:
             experiment.alerts.per_day,
         )
         found = _figures(prepared, network, prepared.split.validation, threshold, "validation")
-        genuine = answers["ood_distance"][histories.is_fraud[everything] == 0]
+        genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
         return Trained(
             network,
             _facts(prepared, network, threshold, genuine, run.info.run_id, found),

@@ -140,15 +140,11 @@ def reputation_counts(
     fraud = is_fraud == 1
     if specification.refresh == "day":
         as_of_us = as_of_us - as_of_us % DAY_US  # midnights are sorted as the moments after them
-    counts = _counts(
-        specification, _Sorted(order, as_of_us, offsets), known, fraud.take(known_order)
-    )
+    itself = None
     if not constant or (len(since) and since[0] <= 0):
-        since = as_of_us - known_us.take(order)
-        for i, days in enumerate(specification.windows_days):
-            itself = (since >= 0) & (since < days * DAY_US)
-            counts[:, 2 * i] -= itself
-            counts[:, 2 * i + 1] -= itself & fraud.take(order)
+        itself = as_of_us - known_us.take(order), fraud.take(order)
+    asked = _Sorted(order, as_of_us, offsets)
+    counts = _counts(specification, asked, known, fraud.take(known_order), itself)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     return RowCounts(place, counts, key < 0 if least < 0 else None)
@@ -172,7 +168,7 @@ def counts_as_of(
         for own, time in ((key, as_of_us), (event_key, known_us))
         for order in [sorted_order(own, time)]
     )
-    counts = _counts(specification, asked, known, is_fraud[known.order] == 1)
+    counts = _counts(specification, asked, known, is_fraud[known.order] == 1, None)
     result = np.empty(counts.shape, np.float32)
     result[asked.order] = counts
     return result
@@ -188,8 +184,17 @@ def _counts(
     asked: _Sorted,
     known: _Sorted,
     is_fraud: npt.NDArray[np.bool_],
+    itself: tuple[Ints, npt.NDArray[np.bool_]] | None,
 ) -> npt.NDArray[np.uint16]:
     """Counts of what is known, block by block of what is asked: each block fits in a cache.
+
+    Args:
+        specification: the windows.
+        asked: whose counts are wanted.
+        known: what is counted.
+        is_fraud: [M] of what is known.
+        itself: [N] of what is asked, how long its own label is known, and whether it is fraud,
+            where that is not to be counted.
 
     Returns:
         [N, 2 x windows] in the order of what is asked.
@@ -222,11 +227,14 @@ def _counts(
         large = len(events) > MOST_COUNT
         for i, window_us in enumerate(windows_us):
             since = np.searchsorted(events, now - window_us, side="right")
-            for column, until_then, since_then in (
-                (2 * i, until, since),
-                (2 * i + 1, frauds_until, frauds_before.take(since)),
-            ):
-                within = until_then - since_then
+            counted = until - since
+            defrauded = frauds_until - frauds_before.take(since)
+            if itself is not None:
+                age_us, fraud = itself[0][begin:end], itself[1][begin:end]
+                own = (age_us >= 0) & (age_us < window_us)
+                counted -= own
+                defrauded -= own & fraud
+            for column, within in ((2 * i, counted), (2 * i + 1, defrauded)):
                 result[begin:end, column] = np.minimum(within, MOST_COUNT) if large else within
 
     edges = np.unique(
