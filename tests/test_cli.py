@@ -75,7 +75,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing column": (write(rows().replace("amount", "price", 1)), "no column 'amount'"),
     "binary file": (write(bytes(range(256)) * 40), "binary"),
     "unknown ending": (write(rows(), "bad.xyz"), "cannot tell what it holds"),
-    "truncated gzip": (write(gzip.compress(rows().encode())[:200], "bad.csv.gz"), "cannot be read"),
+    "truncated gzip": (
+        write(gzip.compress(rows().encode(), mtime=0)[:200], "bad.csv.gz"),
+        "cannot be read",
+    ),
     "truncated parquet": (write(b"PAR1" + b"\0" * 50, "bad.parquet"), "cannot be read"),
     "amounts are words": (write(rows().replace(".5,food", "x,food")), "amount is not a number"),
     "times are words": (write(rows().replace("2024-05", "soon")), "timestamp is not a time"),

@@ -133,7 +133,7 @@ class Refused:
 
 
 WHOLE = parquet_bytes(typed(3000))
-PACKED = gzip.compress((HEADER + rows(3000)).encode())
+PACKED = gzip.compress((HEADER + rows(3000)).encode(), mtime=0)
 NONE_LEFT = "20 of 20 rows cannot be used, none is left; most often "
 COMMA = (HEADER + rows(20)).replace("1.5", "1,5")
 QUOTED_COMMA = COMMA.replace("1,5", '"1,5"')
@@ -318,7 +318,7 @@ REFUSED = {
         "a.csv.gz", damaged(PACKED, slice(500, 504)), "cannot be read (", PLACE
     ),
     "gz: json lines, cut": Refused(
-        "a.jsonl.gz", gzip.compress(lines(20).encode())[:-9], "Truncated", PLACE
+        "a.jsonl.gz", gzip.compress(lines(20).encode(), mtime=0)[:-9], "Truncated", PLACE
     ),
     "bz2: cut": Refused(
         "a.csv.bz2", bz2.compress((HEADER + rows(3000)).encode())[:-200], "Truncated", PLACE
