@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from fraudnet.errors import InputError
 from fraudnet.training.experiment import Experiment
 from fraudnet.transactions.fingerprint import Fingerprint, fingerprint
 from fraudnet.transactions.place import Source
@@ -19,6 +20,8 @@ from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.on_disk import Spool
 from fraudnet.windows.periods import Split, split_by_time
 from fraudnet.windows.vocabularies import with_vocabularies
+
+_TMPDIR = "set TMPDIR to a folder with room, about 200 bytes a transaction"
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,29 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
 def _prepare_on_disk(
     source: Source, experiment: Experiment, quarantine: Path | None, memory_limit_mb: int
 ) -> Prepared:
+    try:
+        folder = TemporaryDirectory(prefix="fraudnet-windows-")
+    except OSError as error:
+        raise InputError(f"no folder for the windows can be made ({error}); {_TMPDIR}") from None
+    try:
+        return _prepare_in(folder, source, experiment, quarantine, memory_limit_mb)
+    except OSError as error:
+        folder.cleanup()
+        raise InputError(f"{folder.name}: cannot hold the windows ({error}); {_TMPDIR}") from None
+    except BaseException:
+        folder.cleanup()
+        raise
+
+
+def _prepare_in(
+    folder: TemporaryDirectory[str],
+    source: Source,
+    experiment: Experiment,
+    quarantine: Path | None,
+    memory_limit_mb: int,
+) -> Prepared:
     options = _options(experiment, quarantine, require_labels=True)
     reading = Reading(source, _recipe(experiment), options)
-    folder = TemporaryDirectory(prefix="fraudnet-windows-")
     spool = Spool(Path(folder.name), experiment.features, experiment.split.label_delay_days)
     whole = Fingerprint()
     for piece in tqdm(reading, desc="reading", unit=" pieces", disable=None, leave=False):

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from fraudnet.configuration import Section
 from fraudnet.errors import InputError
+from fraudnet.transactions.place import place_of
 
 EXPERIMENT = "fraudnet"
 DEFAULT_STORE = "sqlite:///mlflow.db"
@@ -49,7 +50,7 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"MLflow store {mlflow.get_tracking_uri()}: {reason}; "
+            f"MLflow store {place_of(mlflow.get_tracking_uri())}: {reason}; "
             "set MLFLOW_TRACKING_URI to another"
         ) from error
     with run:
@@ -58,7 +59,7 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
 
 def store_hint() -> str:
     """The command that shows the runs."""
-    return f"mlflow ui --backend-store-uri {mlflow.get_tracking_uri()}"
+    return f"mlflow ui --backend-store-uri {place_of(mlflow.get_tracking_uri())}"
 
 
 def log_configuration(section: Section) -> None:

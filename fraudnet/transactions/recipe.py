@@ -316,6 +316,6 @@ def load_recipe(name_or_path: str | Path = "canonical") -> Recipe:
         )
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"recipe {name}: is not valid TOML: {error}") from None
     return parse_recipe({"name": Path(name).stem, **data}, f"recipe {name}")

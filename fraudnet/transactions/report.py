@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 from rich.table import Table
+from rich.text import Text
 
 from fraudnet.errors import InputError
 from fraudnet.transactions.checks import Checked, Fault
@@ -66,7 +67,9 @@ class QualityReport:
 
     def table(self) -> Table:
         """The figures to print with rich."""
-        table = Table("", "", title=f"{self.source}, recipe {self.recipe}", show_header=False)
+        # As text: a name may hold what rich takes for markup.
+        title = Text(f"{printable(self.source)}, recipe {printable(self.recipe)}")
+        table = Table("", "", title=title, show_header=False)
         table.add_row("rows in", f"{self.rows_in:,}")
         table.add_row("rows used", f"{self.rows_used:,}")
         table.add_row("rows quarantined", f"{self.rows_quarantined:,}")
@@ -78,9 +81,17 @@ class QualityReport:
         table.add_row("counterparties", f"{self.counterparties:,}")
         table.add_row("labelled", _percent(self.labelled_share))
         table.add_row("fraud among them", _percent(self.fraud_share))
-        table.add_row("declared, not in the source", ", ".join(self.absent) or "none")
-        table.add_row("in the source, not declared", ", ".join(self.unread) or "none")
+        for what, names in (
+            ("declared, not in the source", self.absent),
+            ("in the source, not declared", self.unread),
+        ):
+            table.add_row(what, Text(printable(", ".join(names)) or "none"))
         return table
+
+
+def printable(text: str) -> str:
+    """The text without what would steer a terminal."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _said(moment: datetime | None) -> str:

@@ -72,3 +72,25 @@ def test_profile_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "test_days" in capsys.readouterr().err
     assert main([*given[:4], str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_names_are_text_and_no_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a[" / "b]"
+    folder.mkdir(parents=True)
+    path = written(folder)
+    text = path.read_text().replace("\n", ",1\n")
+    path.write_text(text.replace("is_fraud,1", "is_fraud,km[/hour]\x1b[31m", 1))
+    assert main(["data", "check", str(path)]) == 0
+    shown = "".join(capsys.readouterr().out.split())
+    assert "km[/hour]" in shown
+    assert "a[/b]" in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_a_recipe_too_deep_to_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "deep.toml"
+    recipe.write_text("traps = " + "[" * 5000 + "]" * 5000)
+    assert main(["data", "check", str(written(tmp_path)), "--recipe", str(recipe)]) == 2
+    assert "is not valid TOML" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """From a file to periods: vocabularies of the training rows alone, every row accounted for."""
 
+import tempfile
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from fraudnet.errors import InputError
 from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.windows.on_disk import Spool
 from tests.training.world import BAD_LINES, ONLY_LATER, TRAINING_END, experiment, table_read
 
 
@@ -128,3 +130,21 @@ def test_a_file_without_labels_is_refused(payments: Path, tmp_path: Path) -> Non
 def test_a_column_that_a_feature_reads_must_be_there(payments: Path) -> None:
     with pytest.raises(InputError, match="there is no column 'speed'"):
         prepare(payments, experiment("features.numeric=['speed']"))
+
+
+def test_a_folder_without_room_is_refused_in_one_line(
+    payments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    limited = experiment("data.memory_limit_mb=500")
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "add", full)
+        with pytest.raises(InputError, match=r"cannot hold the windows .* set TMPDIR"):
+            prepare(payments, limited)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(InputError, match=r"no folder for the windows .* set TMPDIR"):
+        prepare(payments, limited)

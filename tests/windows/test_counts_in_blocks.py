@@ -145,7 +145,7 @@ def test_counts_are_made_in_blocks_of_few_rows_and_of_as_many_keys_as_can_be_pac
         assert years == 0 or keys <= PACKED_US / (years * YEAR_US) < keys + 1
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(HAPPENED, WINDOWS, REFRESH, BLOCKS)
 def test_counts_of_rows_same_as_a_loop(
     events: Happened, windows: tuple[int, ...], refresh: Refresh, rows: int
@@ -160,7 +160,7 @@ def test_counts_of_rows_same_as_a_loop(
     assert found.tolist() == looped(windows, asked, known, itself=True)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(HAPPENED, WINDOWS, REFRESH, BLOCKS, st.randoms(use_true_random=False))
 def test_an_order_that_is_known_and_counts_of_some_rows(
     events: Happened, windows: tuple[int, ...], refresh: Refresh, rows: int, random: Random
@@ -333,7 +333,7 @@ KEYS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(st.lists(st.tuples(KEYS, st.integers(-3, 3)), max_size=30), st.booleans())
 def test_rows_are_sorted_by_key_then_time_and_ties_stay(
     rows: list[tuple[int, int]], in_time: bool

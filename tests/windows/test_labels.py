@@ -51,7 +51,7 @@ def label_of(row: Row) -> int:
     return -1 if row.is_fraud is None else row.is_fraud
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(SOME_ROWS, DELAYS, st.data())
 def test_labels_that_had_not_arrived_are_hidden(
     rows: list[Row], milli_days: int, data: st.DataObject
@@ -78,7 +78,7 @@ def test_labels_that_had_not_arrived_are_hidden(
     assert np.array_equal(fewer.histories.is_fraud, found.histories.is_fraud)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(SOME_ROWS, DELAYS, st.data())
 def test_a_hidden_label_can_be_told_by_nothing_up_to_then(
     rows: list[Row], milli_days: int, data: st.DataObject
@@ -106,7 +106,7 @@ def test_a_hidden_label_can_be_told_by_nothing_up_to_then(
             assert values.tobytes() == getattr(other.histories, name).tobytes(), name
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(SOME_ROWS, DELAYS, st.data())
 def test_whatever_could_not_be_known_is_refused(
     rows: list[Row], milli_days: int, data: st.DataObject

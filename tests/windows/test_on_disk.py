@@ -127,7 +127,7 @@ def assert_same(found: Histories, expected: Histories) -> None:
     assert found.specification == expected.specification
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=80)
 @given(
     ROWS,
     st.lists(st.integers(0, 30), max_size=5),

@@ -77,7 +77,7 @@ def looped(
     return found
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(ROWS, DELAYS, TIMES, st.integers(1, 8).map(lambda days: days * 1000) | THOUSANDTHS, SINCE)
 def test_rows_to_test_same_as_a_loop_over_days_and_accounts(
     rows: list[Row], milli_days: int, begin: int, length: int, since: int | None
@@ -95,13 +95,16 @@ def test_rows_to_test_same_as_a_loop_over_days_and_accounts(
     assert found == looped(rows, begin, end, since, milli_days * MILLI_DAY_US)
 
 
+@pytest.mark.parametrize("hour", [0, 1, 23])
 @pytest.mark.parametrize(
     ("known", "tested"), [(-1, False), (0, True), (1, True)], ids=["before", "at", "after"]
 )
 def test_a_fraud_is_known_if_its_label_arrived_before_the_day_began(
-    known: int, tested: bool
+    known: int, tested: bool, hour: int
 ) -> None:
-    happened, begin, day = 30 * DAY_US, 40 * DAY_US, 43 * DAY_US
+    """Days are those of the test, which may begin at any hour."""
+    happened, begin = 30 * DAY_US, 40 * DAY_US + hour * DAY_US // 24
+    day = begin + 3 * DAY_US
     rows = [
         Row("a", happened, is_fraud=1, label_time_us=day + known),
         *(Row("a", at, is_fraud=0) for at in (day - 1, day, day + DAY_US - 1, day + DAY_US)),
@@ -122,7 +125,7 @@ def test_a_fraud_is_known_if_its_label_arrived_before_the_day_began(
 FRACTIONS = st.integers(1, 40).map(lambda days: days * 1000) | st.integers(1, 9_999)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(
     st.integers(60 * 365 * 1000, 80 * 365 * 1000),
     st.integers(0, 7),
