@@ -71,7 +71,7 @@ def refuse_later_rows(table: pa.Table, before: datetime, what: str) -> None:
     """Refuse a table that is to be fitted on where it holds a row past the cut-off.
 
     Args:
-        table: with a `timestamp` (microseconds, UTC) or `timestamp_us`.
+        table: with a `timestamp` or `timestamp_us`.
         before: the cut-off.
         what: is fitted, for the error.
 
@@ -79,7 +79,10 @@ def refuse_later_rows(table: pa.Table, before: datetime, what: str) -> None:
         LeakError: a row happened at the cut-off or later.
     """
     name = "timestamp_us" if "timestamp_us" in table.column_names else "timestamp"
-    late = table[name].cast(pa.int64()).to_numpy() >= microseconds(before)
+    moment = table[name]
+    if pa.types.is_timestamp(moment.type):
+        moment = moment.cast(pa.timestamp("us", moment.type.tz))
+    late = moment.cast(pa.int64()).to_numpy() >= microseconds(before)
     if late.any():
         raise LeakError(
             f"{what}: {int(late.sum()):,} of {len(late):,} rows lie at or after the cut-off "

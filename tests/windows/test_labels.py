@@ -427,3 +427,15 @@ def test_nothing_can_be_fitted_on_a_row_past_the_cut_off(prepared: Prepared) -> 
         with pytest.raises(LeakError):
             fit_network(network, make(), prepared.experiment.training)
     assert weights(network) == before
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_a_later_row_is_told_in_whatever_unit_time_is_kept(unit: str) -> None:
+    table = pa.table({"timestamp": pa.array([day(0), day(5)], pa.timestamp(unit, "UTC"))})
+    with pytest.raises(LeakError, match="1 of 2 rows"):
+        refuse_later_rows(table, day(5), "this")
+    refuse_later_rows(table, day(6), "this")
+
+
+def day(number: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)
