@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from fraudnet.device.errors import DeviceInputError
-from fraudnet.device.reputation import Counts, framed, read_counts, replace_file, unframed
+from fraudnet.device.reputation import (
+    LATEST_US,
+    Counts,
+    framed,
+    read_counts,
+    replace_file,
+    unframed,
+)
 
 MAGIC = b"FNINC001"
 
@@ -84,6 +91,9 @@ def _applied(old: Counts, header: dict[str, object], body: np.ndarray) -> Counts
         raise ValueError(f"it is of {header['key']} {columns}")
     if (header["base_as_of_us"], header["base_crc32"]) != (old.as_of_us, zlib.crc32(old.body())):
         raise ValueError("it was made from another snapshot")
+    as_of_us = header["as_of_us"]
+    if not isinstance(as_of_us, int) or not old.as_of_us < as_of_us < LATEST_US:
+        raise ValueError("what it makes is no later than the snapshot")
     changed, gone = int(header["changed"]), int(header["gone"])  # type: ignore[call-overload]
     size = changed * (8 + 2 * len(columns))
     if len(body) != size + 8 * gone:
@@ -95,7 +105,7 @@ def _applied(old: Counts, header: dict[str, object], body: np.ndarray) -> Counts
     order = np.argsort(merged)
     new = Counts(
         key=old.key,
-        as_of_us=int(header["as_of_us"]),  # type: ignore[call-overload]
+        as_of_us=as_of_us,
         columns=columns,
         hashes=merged[order],
         counts=np.concatenate([old.counts[kept], counts])[order],

@@ -18,6 +18,7 @@ from fraudnet.device.contract import ReputationTerms
 from fraudnet.device.transactions import DAY_US
 
 MAGIC = b"FNREP002"
+LATEST_US = 2**62  # no later moment is believed
 _START = len(MAGIC) + 8  # of the header
 
 
@@ -108,14 +109,19 @@ def read_counts(path: Path) -> Counts:
         OSError: it cannot be read.
     """
     header, body = unframed(MAGIC, path, "snapshot")
-    rows, columns = int(header["rows"]), [str(name) for name in header["columns"]]
+    rows, columns, key, as_of_us = (header[k] for k in ("rows", "columns", "key", "as_of_us"))
+    whole = type(rows) is int and type(as_of_us) is int and 0 <= as_of_us < LATEST_US
+    if not whole or not isinstance(key, str) or not isinstance(columns, list):
+        raise TypeError("its header has a value of another type")
+    if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
+        raise ValueError("its columns are not different names")
     if len(body) != rows * (8 + 2 * len(columns)):
         raise ValueError(f"its size does not fit {rows} rows")
     hashes = body[: 8 * rows].view("<u8")
     if (hashes[1:] <= hashes[:-1]).any():
         raise ValueError("its hashes do not increase")
     counts = body[8 * rows :].view("<u2").reshape(rows, len(columns))
-    return Counts(str(header["key"]), int(header["as_of_us"]), columns, hashes, counts)
+    return Counts(key, as_of_us, columns, hashes, counts)
 
 
 def framed(magic: bytes, header: dict[str, Any], body: bytes) -> bytes:
@@ -141,7 +147,11 @@ def unframed(magic: bytes, path: Path, kind: str) -> tuple[dict[str, Any], NDArr
     if zlib.crc32(content[_START:].data) != checksum:
         raise ValueError("its checksum differs")
     end = _START + size
-    return json.loads(content[_START:end].tobytes()), content[-(-end // 8) * 8 :]
+    try:
+        header = json.loads(content[_START:end].tobytes())
+    except RecursionError:
+        raise ValueError("its header is no JSON object") from None
+    return header, content[-(-end // 8) * 8 :]
 
 
 def replace_file(path: Path, content: bytes) -> None:

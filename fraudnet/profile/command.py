@@ -113,16 +113,21 @@ def _check(arguments: argparse.Namespace) -> None:
 def _profile(arguments: argparse.Namespace) -> None:
     from fraudnet.configuration import parse_section
     from fraudnet.profile.profile import write_profile
-    from fraudnet.transactions.reading import ReadOptions, read_transactions
+    from fraudnet.transactions.reading import (
+        ReadOptions,
+        read_transactions,
+        refuse_overwriting,
+    )
     from fraudnet.transactions.recipe import load_recipe
     from fraudnet.windows.periods import SplitConfig
 
+    refuse_overwriting(arguments.source, arguments.output)
     recipe = load_recipe(arguments.recipe)
     names = ("label_delay_days", "validation_days", "test_days")
     given = {name: getattr(arguments, name) for name in names}
     split = {"label_delay_days": recipe.label_delay_days}
     split |= {name: value for name, value in given.items() if value is not None}
-    config = parse_section(SplitConfig, split, "fraudnet data profile")
+    config = parse_section(SplitConfig, split, "options and recipe")
     options = ReadOptions(max_bad_share=arguments.max_bad_share)
     read = read_transactions(arguments.source, recipe, options)
     print(read.report.line(), file=sys.stderr)

@@ -16,7 +16,7 @@ def place_of(source: Source) -> str:
     """The source as it may be printed: a database's password is masked."""
     if isinstance(source, Path):
         return str(source)
-    shown = re.sub(r"(://[^:/@]*):[^/]*@", r"\1:***@", source)
+    shown = re.sub(r"(://[^:/@]*):.*@", r"\1:***@", source)
     return re.sub(
         r"(?i)([?&;][^=&;#]*(?:password|passwd|pwd|secret|token)[^=&;#]*)=[^&;#]*", r"\1=***", shown
     )

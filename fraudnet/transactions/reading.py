@@ -79,6 +79,8 @@ class Reading:
         Raises:
             InputError: the source cannot be read, or lacks a column.
         """
+        if self.options.quarantine is not None:
+            refuse_overwriting(self.source, self.options.quarantine)
         checks = Checks(self.recipe, self.options.now or datetime.now(UTC))
         with Quarantine(self.options.quarantine, self.recipe) as quarantine:
             for rows in open_source(self.source, self.recipe):
@@ -99,6 +101,18 @@ class Reading:
         if self.options.require_labels:
             refuse_unlabelled(report, self.recipe)
         return report
+
+
+def refuse_overwriting(source: Source, output: Path) -> None:
+    """Refuse an output that is the source, or lies in the folder that is.
+
+    Raises:
+        InputError: it is.
+    """
+    if isinstance(source, Path) and source.exists():
+        own, other = source.resolve(), output.resolve()
+        if own == other or (own.is_dir() and own in other.parents):
+            raise InputError(f"{output}: would overwrite the source {source}; name another file")
 
 
 def read_transactions(

@@ -209,8 +209,10 @@ class Recipe(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         try:
-            codecs.lookup(self.encoding)
-        except LookupError:
+            "a".encode(self.encoding)  # refuses codecs of bytes, such as base64
+            if codecs.lookup(self.encoding).name in ("idna", "punycode", "undefined"):
+                raise LookupError
+        except (LookupError, UnicodeError):
             raise ValueError(
                 f"encoding '{self.encoding}' is unknown; give one such as 'utf-8' or 'latin-1'"
             ) from None

@@ -23,7 +23,7 @@ from fraudnet.windows.periods import Period
 from fraudnet.windows.reputation import reputation_counts
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
-PARTITIONS = 128
+PARTITIONS = 64  # of each kind an open file: some systems allow a process 256
 BYTES_PER_ROW = 500
 """The most that a transaction of a partition of accounts takes while it is worked on."""
 

@@ -94,3 +94,21 @@ def test_a_recipe_too_deep_to_read_is_refused(
     recipe.write_text("traps = " + "[" * 5000 + "]" * 5000)
     assert main(["data", "check", str(written(tmp_path)), "--recipe", str(recipe)]) == 2
     assert "is not valid TOML" in capsys.readouterr().err
+
+
+def test_the_source_is_never_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    path = written(folder).rename(folder / "a.jsonl")
+    before = path.read_bytes()
+    for given in (
+        ["check", str(path), "--quarantine", str(path)],
+        ["check", str(folder), "--quarantine", str(folder / "bad.parquet")],
+        ["profile", str(path), "--output", str(path)],
+    ):
+        assert main(["data", *given]) == 2
+        assert "would overwrite the source" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert list(folder.iterdir()) == [path]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fraudnet.device.contract import ReputationTerms
 from fraudnet.device.errors import DeviceInputError
 from fraudnet.device.increment import apply_increment
-from fraudnet.device.reputation import Snapshot, SnapshotError, read_counts, unframed
+from fraudnet.device.reputation import Snapshot, SnapshotError, framed, read_counts, unframed
 from fraudnet.windows.snapshot import write_increment, write_snapshot
 from fraudnet.windows.specification import Reputation
 from tests.windows.tables import DAY_US
@@ -183,3 +183,35 @@ def test_hashes_that_do_not_increase_are_refused(tmp_path: Path) -> None:
     path.write_bytes(replace(held, hashes=held.hashes[::-1].copy()).content())
     with pytest.raises(SnapshotError, match="hashes do not increase"):
         Snapshot(path, TERMS)
+
+
+@pytest.mark.parametrize("as_of_us", [0, AS_OF_US, 10**40, 1.5, "17"])
+def test_an_increment_to_no_later_moment_is_refused(tmp_path: Path, as_of_us: object) -> None:
+    days = [write(tmp_path / f"{n}", {"a": (n, 0, n, 0)}, AS_OF_US + n) for n in range(2)]
+    increment = tmp_path / "increment"
+    write_increment(days[0], days[1], increment)
+    header, body = unframed(b"FNINC001", increment, "increment")
+    increment.write_bytes(framed(b"FNINC001", header | {"as_of_us": as_of_us}, body.tobytes()))
+    with pytest.raises(DeviceInputError, match="no later than the snapshot"):
+        apply_increment(days[0], increment, tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rows": 1.5}, {"rows": "1"}, {"as_of_us": 10**30}, {"as_of_us": -1}, {"key": 5},
+     {"columns": ["x"] * 4}, {"columns": 4}],
+)  # fmt: skip
+def test_a_header_of_other_types_is_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
+    path = write(tmp_path / "snapshot", {"a": (1, 0, 1, 0)})
+    header, body = unframed(b"FNREP002", path, "snapshot")
+    path.write_bytes(framed(b"FNREP002", header | wrong, body.tobytes()))
+    with pytest.raises(SnapshotError, match="damaged"):
+        Snapshot(path, TERMS)
+
+
+def test_a_header_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    deep = b"[" * 100_000
+    front = len(deep).to_bytes(4, "little") + zlib.crc32(deep).to_bytes(4, "little")
+    (tmp_path / "snapshot").write_bytes(b"FNREP002" + front + deep)
+    with pytest.raises(SnapshotError, match="no JSON object"):
+        Snapshot(tmp_path / "snapshot", TERMS)

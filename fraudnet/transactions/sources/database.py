@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +30,7 @@ from fraudnet.transactions.sources.rows import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Executable
+    from sqlalchemy import URL, Connection, Engine, Executable
 
 _BATCH_ROWS = 100_000
 _PLAIN = (bool, int, float, Decimal, str, date, datetime)
@@ -51,22 +55,45 @@ def read_database(source: str, recipe: Recipe) -> Iterator[Rows]:
         ) from None
     place = place_of(source)
     try:
-        # Without a pool the connection is closed however the reading ends.
-        engine = sqlalchemy.create_engine(_url(source), poolclass=sqlalchemy.NullPool)
+        engine = _read_only(_url(source))
         with engine.connect() as connection:
             streaming = connection.execution_options(stream_results=True, yield_per=_BATCH_ROWS)
             yield from _rows(streaming, source, place, recipe)
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         problem = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        # A driver that took a part of the password for the host's name would show it.
+        for secret in re.findall(r"://[^:/@]*:(.*)@", source):
+            problem = problem.replace(f"{secret.rpartition('@')[2]}@", "***@")
         raise InputError(
-            f"{place}: cannot be read ({problem}); check the URL, the server and the rights of "
-            "the user"
+            f"{place}: cannot be read ({problem}); check the URL (special characters of a "
+            "password as %40 and the like), the driver, the server and the rights of the user"
         ) from None
+
+
+def _read_only(url: URL) -> Engine:
+    """An engine that changes nothing; without a pool, it is closed however the reading ends."""
+    import sqlalchemy
+
+    if url.get_backend_name() == "sqlite":
+        at = f"file:{quote(url.database or '')}?mode=ro"
+        return sqlalchemy.create_engine(
+            "sqlite://",
+            creator=partial(sqlite3.connect, at, uri=True),
+            poolclass=sqlalchemy.NullPool,
+        )
+    if url.get_backend_name() == "postgresql":
+        options = {"postgresql_readonly": True}
+        return sqlalchemy.create_engine(
+            url, execution_options=options, poolclass=sqlalchemy.NullPool
+        )
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
 
 
 def _url(source: str) -> URL:
     import sqlalchemy
 
+    if re.match(r"(?i)(https?|ftp|s3|gs|file)://", source):
+        raise InputError(f"{place_of(source)}: is no database; download the file, give its path")
     try:
         url = sqlalchemy.make_url(source.partition("#")[0])
     except (sqlalchemy.exc.ArgumentError, ValueError):  # ValueError: a port that is no number
@@ -109,6 +136,11 @@ def _statement(
 
     name = source.partition("#")[2]
     if recipe.query is not None:
+        if not re.match(r"(?i)\s*(select|with)\b", recipe.query):
+            raise InputError(
+                f"{place}: the query of recipe {recipe.name} does not begin with SELECT or WITH; "
+                "give one that only reads"
+            )
         if name:
             raise InputError(
                 f"{place}: recipe {recipe.name} gives a query; leave out #{name}, or the query"
