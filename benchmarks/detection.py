@@ -1,7 +1,6 @@
 """How well fraud is detected, by public protocols, beside peers measured in the same run."""
 
 import argparse
-import json
 import os
 import shlex
 import sys
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from benchmarks import handbook
 from benchmarks.handbook_table import table
+from benchmarks.results_file import refuse_unwritable, write_results
 from fraudnet.errors import InputError
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.reading import ReadOptions, read_transactions
@@ -120,7 +120,7 @@ def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
         refresh=arguments.refresh,
     )
     if arguments.json:
-        _refuse_unwritable(arguments.json)
+        refuse_unwritable(arguments.json)
     transactions = read_transactions(
         arguments.data, load_recipe(arguments.recipe), ReadOptions(require_labels=True)
     )
@@ -134,7 +134,7 @@ def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
             "versions": versions(),
             "rows": [asdict(row) for row in rows],
         }
-        _write(arguments.json, json.dumps(report, indent=2) + "\n")
+        write_results(arguments.json, report)
 
 
 def versions() -> dict[str, str | None]:
@@ -150,21 +150,6 @@ def _version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _refuse_unwritable(path: Path) -> None:
-    """Refuse before hours are spent on what cannot be written."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the path of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

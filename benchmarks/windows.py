@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.windows_growth import DEFAULT_ROWS, LEAST_ROWS, growth, growth_table
 from benchmarks.windows_on_disk import DEFAULT_ROWS as ON_DISK_ROWS
 from benchmarks.windows_on_disk import on_disk, on_disk_line
@@ -108,24 +109,21 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     if arguments.data is not None:
         report["comparison"] = about | compare(arguments.data)
         Console().print(comparison_table(report["comparison"]))
-        _write(arguments.output, report)
+        write_results(arguments.output, report)
     if arguments.growth is not None:
         plot = arguments.output.with_name(f"{arguments.output.stem}_growth.png")
         report["growth"] = about | growth(arguments.growth or DEFAULT_ROWS, plot)
         Console().print(growth_table(report["growth"]))
-        _write(arguments.output, report)
+        write_results(arguments.output, report)
     if arguments.on_disk is not None:
         report["on_disk"] = about | on_disk(arguments.on_disk)
         print(on_disk_line(report["on_disk"]))
-        _write(arguments.output, report)
+        write_results(arguments.output, report)
 
 
 def _earlier(path: Path) -> dict[str, Any]:
     """The figures that the file holds; refused before minutes are spent if it cannot be written."""
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; give the path of a file to write")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; make it first")
+    refuse_unwritable(path)
     if not path.exists():
         return {}
     try:
@@ -135,13 +133,6 @@ def _earlier(path: Path) -> dict[str, Any]:
     if not isinstance(report, dict):
         raise InputError(f"{path}: holds something else; give another file to write")
     return report
-
-
-def _write(path: Path, report: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def machine() -> dict[str, str | int | None]:

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("profile.html"), metavar="FILE",
         help="the page (default: %(default)s)",
     )  # fmt: skip
+    profile.add_argument("--json", action="store_true", help="print the page's figures as JSON")
     for name, text in (
         ("label-delay-days", "until a label is known (default: the recipe's)"),
         ("validation-days", "of the split whose drift is shown (default: 7)"),
@@ -131,5 +132,8 @@ def _profile(arguments: argparse.Namespace) -> None:
     options = ReadOptions(max_bad_share=arguments.max_bad_share)
     read = read_transactions(arguments.source, recipe, options)
     print(read.report.line(), file=sys.stderr)
-    write_profile(read, config, config.label_delay_days, arguments.output)
-    print(f"{arguments.output}: written; open it in a browser")
+    profile = write_profile(read, config, config.label_delay_days, arguments.output)
+    if arguments.json:
+        print(json.dumps(profile.to_dict()))
+    else:
+        print(f"{arguments.output}: written; open it in a browser")

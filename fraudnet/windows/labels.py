@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fraudnet.errors import LeakError
 from fraudnet.windows.histories import Histories
-from fraudnet.windows.periods import Period, microseconds
+from fraudnet.windows.periods import Period, labelled_rows, microseconds
 
 Mask = npt.NDArray[np.bool_]
 
@@ -48,10 +48,6 @@ class KnownRows:
         """Labels of the rows, 1 or 0 each."""
         return self.histories.is_fraud[self.rows]
 
-    def only(self, chosen: Mask) -> "KnownRows":
-        """The rows among them that are chosen too, [N]."""
-        return replace(self, rows=self.rows & chosen)
-
 
 def known_rows(histories: Histories, period: Period, known_by: datetime) -> KnownRows:
     """The rows of a period whose labels had arrived by a moment; all other labels are hidden.
@@ -63,8 +59,7 @@ def known_rows(histories: Histories, period: Period, known_by: datetime) -> Know
     """
     arrived = histories.known_us <= microseconds(known_by)
     seen = replace(histories, is_fraud=np.where(arrived, histories.is_fraud, -1).astype(np.int8))
-    rows = period.contains(histories.timestamp_us) & (seen.is_fraud >= 0)
-    return KnownRows(seen, rows, period, known_by)
+    return KnownRows(seen, labelled_rows(seen, period), period, known_by)
 
 
 def refuse_later_rows(table: pa.Table, before: datetime, what: str) -> None:

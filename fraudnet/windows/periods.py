@@ -103,11 +103,7 @@ def split_by_time(timestamp_us: npt.NDArray[np.int64], config: SplitConfig) -> S
     return Split(training, validation, test)
 
 
-def labelled_rows(
-    histories: Histories, period: Period, known_by: datetime | None = None
-) -> npt.NDArray[np.bool_]:
-    """[N] the rows of a period that carry a label, known by a moment where one is given."""
-    rows = period.contains(histories.timestamp_us) & (histories.is_fraud >= 0)
-    if known_by is not None:
-        rows &= histories.known_us <= microseconds(known_by)
-    return rows
+def labelled_rows(histories: Histories, period: Period) -> npt.NDArray[np.bool_]:
+    """[N] the rows of a period that carry a label, whenever it arrived: for figures, not fits."""
+    rows: npt.NDArray[np.bool_] = period.contains(histories.timestamp_us)
+    return rows & (histories.is_fraud >= 0)

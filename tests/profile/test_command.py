@@ -68,6 +68,8 @@ def test_profile_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main([*given, "--label-delay-days", "1", "--test-days", "5"]) == 0
     assert str(page) in capsys.readouterr().out
     assert "<html" in page.read_text()
+    assert main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["statistics"]["overview"]["rows"] == 280
     assert main([*given, "--test-days", "-1"]) == 2
     assert "test_days" in capsys.readouterr().err
     assert main([*given[:4], str(tmp_path)]) == 2

@@ -76,9 +76,8 @@ class Fit:
 
 def known(prepared: Prepared, histories: Histories, wanted: Mask) -> KnownRows:
     """The wanted rows of the training period, all labels known."""
-    return known_rows(histories, prepared.split.training, datetime(9999, 1, 1, tzinfo=UTC)).only(
-        wanted
-    )
+    all_ = known_rows(histories, prepared.split.training, datetime(9999, 1, 1, tzinfo=UTC))
+    return replace(all_, rows=all_.rows & wanted)
 
 
 def fit(prepared: Prepared, histories: Histories, wanted: Mask, averaging: float = 0.9) -> Fit:

@@ -72,10 +72,6 @@ def test_labels_that_had_not_arrived_are_hidden(
     assert found.is_fraud.tolist() == [arrived[at] for at in source if chosen[at]]
     assert np.array_equal(histories.is_fraud, before)
     assert (found.period, found.known_by) == (Period(moment(begin), moment(end)), moment(by))
-    half = np.array(data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
-    fewer = found.only(half)
-    assert np.array_equal(fewer.rows, found.rows & half)
-    assert np.array_equal(fewer.histories.is_fraud, found.histories.is_fraud)
 
 
 @settings(deadline=None, max_examples=100)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fraudnet.configuration import parse_section
 from fraudnet.errors import InputError
 from fraudnet.windows.histories import build_histories
+from fraudnet.windows.labels import known_rows
 from fraudnet.windows.periods import (
     Period,
     Split,
@@ -146,7 +147,10 @@ def test_labelled_rows_are_in_the_period_and_carry_a_label_known_by_then(
     begin, end = sorted((one, other))
     period = Period(EPOCH + timedelta(microseconds=begin), EPOCH + timedelta(microseconds=end))
     moment = None if known_by is None else EPOCH + timedelta(microseconds=known_by)
-    chosen = labelled_rows(histories, period, moment)
+    if moment is None:
+        chosen = labelled_rows(histories, period)
+    else:
+        chosen = known_rows(histories, period, moment).rows
     assert {int(source) for source in histories.source_row[chosen]} == {
         at
         for at, row in enumerate(rows)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudnet.errors import InputError
+from fraudnet.transactions.parsing import null_where
 from fraudnet.transactions.recipe import Column, Recipe, nearest
 
 BATCH_ROWS = 1 << 18
@@ -111,13 +112,13 @@ def assemble(
         if len(parts) == 1:
             table[name] = _without_views(values[parts[0]])
             continue
-        at = getattr(recipe, name)
+        at: Column = getattr(recipe, name)
         texts = [_part(values[part]) for part in parts]
         missing = texts[0].is_null()
         for text in texts[1:]:
             missing = pc.and_(missing, text.is_null())
         joined = pc.binary_join_element_wise(
-            *texts, _joint(at), null_handling="replace", null_replacement=""
+            *texts, at.join, null_handling="replace", null_replacement=""
         )
         table[name] = pc.if_else(missing, pa.scalar(None, pa.string()), joined)
     return pa.table(table)
@@ -127,13 +128,9 @@ def _part(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return null_where(pc.equal(text, ""), text)
 
 
 def _without_views(values: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     """Plain text for views of text, for which Arrow lacks half of what is done with text."""
     return values.cast(pa.string()) if pa.types.is_string_view(values.type) else values
-
-
-def _joint(at: Column) -> str:
-    return at.join
