@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from benchmarks.handbook_models import DELAY_DAYS, Answer, Mask, Task, models
 from fraudnet.errors import InputError
-from fraudnet.training.metrics import Scored, card_precision_at
+from fraudnet.evaluation.metrics import Scored, card_precision_at
 from fraudnet.transactions.reading import Transactions
 from fraudnet.windows import prequential
 from fraudnet.windows.histories import Histories, build_histories

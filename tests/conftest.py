@@ -8,6 +8,10 @@ import pytest
 if TYPE_CHECKING:
     from tests.training.world import World
 
+# Each of the two workers has a core of its own; with more threads than cores, OpenMP's wait for
+# each other busily, and a fit of five seconds takes minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def payments(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudnet.errors import InputError
+from fraudnet.evaluation.figures import figures
+from fraudnet.evaluation.metrics import Scored, figures_of, threshold_for_alerts
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.calibration import fit_calibration, fit_distance
-from fraudnet.training.figures import figures
 from fraudnet.training.fitting import fit_network
-from fraudnet.training.metrics import Scored, figures_of, threshold_for_alerts
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import (

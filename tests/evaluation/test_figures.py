@@ -5,8 +5,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fraudnet.training.figures import figures
-from fraudnet.training.metrics import Scored
+from fraudnet.evaluation.figures import figures
+from fraudnet.evaluation.metrics import Scored
 
 DAY_US = 86_400_000_000
 THRESHOLD = 0.5

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudnet.training.metrics import DAY_US, Scored, card_precision_at, threshold_for_alerts
+from fraudnet.evaluation.metrics import DAY_US, Scored, card_precision_at, threshold_for_alerts
 
 
 class Seen(NamedTuple):

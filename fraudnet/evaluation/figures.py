@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from fraudnet.training.metrics import Scored
+from fraudnet.evaluation.metrics import Scored
 
 # Safe for colour-blind readers (Okabe and Ito 2008).
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"

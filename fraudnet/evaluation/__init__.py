@@ -1,0 +1,1 @@
+"""How well scores find fraud: figures, pictures and reports of labelled periods."""
