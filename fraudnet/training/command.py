@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _TRAIN_EPILOG = """\
 Rows that cannot be used go to quarantine.parquet in the output directory, each with its line and
-reason.
+reason. After each epoch the state of the training is kept in DIR/training.npz: the same command
+goes on from there if it was killed, to the same result.
 
 exit status: 0 done, 2 wrong input
 
@@ -64,6 +65,10 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="directory of the trained network"
     )
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="DIR",
+        help="write the fit's curves and a profile of some steps there, for TensorBoard",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -110,14 +115,15 @@ def run_train(arguments: argparse.Namespace) -> int:
     experiment = experiment_of(arguments)
 
     from fraudnet.training.prepare import prepare
-    from fraudnet.training.train import train
+    from fraudnet.training.train import CHECKPOINT, train
     from fraudnet.training.trained import save_trained
 
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, experiment, quarantine)
     print(prepared.report.line(quarantine), file=sys.stderr)
-    trained = train(prepared)
+    trained = train(prepared, arguments.output, arguments.tensorboard)
     save_trained(trained, arguments.output)
+    (arguments.output / CHECKPOINT).unlink(missing_ok=True)
     print_figures(trained.facts.metrics["validation"], "validation", arguments.json)
     if not arguments.json:
         print(f"{arguments.output}: trained; next: fraudnet evaluate, fraudnet export")

@@ -1,33 +1,33 @@
 """Fit the network's weights: dense supervision over chunks of account histories."""
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Protocol
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from pydantic import Field
+from sklearn.metrics import average_precision_score
 
 from fraudnet.configuration import Section
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network
+from fraudnet.training.batches import Batch, Batches
+from fraudnet.training.checkpoint import Checkpoint, State, assign, values_of
+from fraudnet.training.scoring import RowScorer
 from fraudnet.windows.chunks import Chunks, chunks_over
-from fraudnet.windows.histories import Histories
-from fraudnet.windows.labels import KnownRows
-from fraudnet.windows.reputation import UNKNOWN_COUNT
-
-Batch = tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]
-"""Inputs, labels, weights."""
+from fraudnet.windows.labels import KnownRows, known_rows
+from fraudnet.windows.periods import Period
 
 
 class TrainingConfig(Section):
     """How the weights are fitted."""
 
     seed: int = Field(default=0, ge=0, description="of weights, shuffling and dropout")
-    epochs: int = Field(default=12, ge=1, description="passes over the training period")
+    epochs: int = Field(default=12, ge=1, description="passes over the training period, at most")
     batch_chunks: int = Field(default=32, ge=1, description="chunks a step")
     chunk_length: int = Field(
         default=128, ge=1, description="scored positions a chunk, after its context"
@@ -43,6 +43,12 @@ class TrainingConfig(Section):
         description="weight of a fraud in the loss, of a genuine transaction 1; calibration is on "
         "natural shares, so it corrects for it",
     )
+    focal_gamma: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="how much less what is classified well counts in the loss; 0: cross-entropy",
+    )
     unknown_reputation: float = Field(
         default=0.1,
         ge=0,
@@ -55,78 +61,252 @@ class TrainingConfig(Section):
         lt=1,
         description="momentum of the weights' running mean a step; 0: none",
     )
+    stopping_days: float = Field(
+        default=0.0,
+        ge=0,
+        le=3650,
+        description="last days of the training period, on whose average precision the number of "
+        "epochs is chosen; nothing is learnt from them and the label delay before; 0: no choice",
+    )
+    patience: int = Field(
+        default=3, ge=1, description="epochs without a better average precision before stopping"
+    )
+    refit: bool = Field(
+        default=True,
+        description="fit again, on the whole training period, for the epochs that were chosen",
+    )
 
 
 class Progress(Protocol):
-    """What is told of a fit as it goes on."""
+    """What is told of a fit as it goes on. What it raises ends the fit."""
 
-    def begin(self, epochs: int, steps: int) -> None:
-        """The fit begins: so many epochs of so many steps."""
+    def begin(self, epochs: int, transactions: int, first: int) -> None:
+        """A fit begins: so many epochs of so many transactions; from epoch `first`, from 0, on."""
 
-    def step(self) -> None:
+    def step(self, transactions: int) -> None:
         """A step is done."""
 
-    def epoch(self, number: int, loss: float) -> None:
-        """An epoch, from 0, is done; the mean loss of its steps."""
+    def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
+        """An epoch, from 0, is done; mean loss of its steps, and average precision if watched."""
 
     def end(self) -> None:
         """The fit is over, or was given up."""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The end of a training period that is watched, and the rows before that are learnt from.
+
+    Attributes:
+        learnt: rows whose labels had arrived when the watched days began.
+        watched: rows of those days.
+    """
+
+    learnt: KnownRows
+    watched: KnownRows
 
 
 def fit_network(
     network: Network,
     known: KnownRows,
     config: TrainingConfig,
-    progress: Progress | None = None,
+    progress: Sequence[Progress] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> Chunks:
     """Fit standardisation and weights on known rows; the rows before them are context.
 
-    Cross-entropy at every such position of every chunk, AdamW (Loshchilov and Hutter 2019,
+    Cross-entropy, or focal loss (Lin et al. 2017, "Focal Loss for Dense Object Detection",
+    equation 4), at every such position of every chunk; AdamW (Loshchilov and Hutter 2019,
     "Decoupled Weight Decay Regularization", algorithm 2), the rate rising linearly and falling as
-    a cosine, the weights averaged over the last steps.
+    a cosine (the same 2017, "SGDR", equation 5); the weights averaged over the last steps (Polyak
+    and Juditsky 1992, as an exponential mean).
+
+    With `stopping_days`, the fit is first made without those days and the label delay before
+    them, watched on them after each epoch, and stopped when it gets no better; its best epoch is
+    kept or, with `refit`, made again on all known rows.
 
     Args:
         network: changed in place.
         known: the training period's rows, with the labels that had arrived.
         config: how.
         progress: who is told.
+        checkpoint: where the state is kept after each epoch; one of the same identity is taken up
+            there, and gives the weights of a fit that was never interrupted.
 
     Returns:
         The chunks that were trained on.
 
     Raises:
-        InputError: no row is a fraud, or none is genuine.
+        InputError: no row is a fraud, or none is genuine; the state cannot be written.
     """
-    histories, wanted = known.histories, known.rows
+    _refuse_one_class(known, "the training period")
+    if not config.stopping_days:
+        return _Fit(network, known, None, config, progress, checkpoint).run("fit").chunks
+    parts = divide(known, config.stopping_days)
+    initial = values_of(network.logit.variables)
+    state = checkpoint.load() if checkpoint else None
+    if state is not None and state.facts["stage"] == "refit":
+        best = int(state.facts["epochs"])
+    else:
+        watched = _Fit(network, parts.learnt, parts.watched, config, progress, checkpoint)
+        watched.run("watched")
+        best = watched.best_epoch + 1
+        if not config.refit:
+            return watched.chunks
+        assign(network.logit.variables, initial)
+    again = config.model_copy(update={"epochs": best})
+    return _Fit(network, known, None, again, progress, checkpoint).run("refit").chunks
+
+
+def divide(known: KnownRows, watched_days: float) -> Watched:
+    """Set the last days of known rows apart, as they would have been seen when those days began.
+
+    Raises:
+        InputError: one of the two parts lacks frauds or genuine transactions.
+    """
+    period = known.period
+    begin = period.end - timedelta(days=watched_days)
+    learnt = Period(period.begin, begin - (known.known_by - period.end))
+    before = known_rows(known.histories, learnt, begin)
+    parts = Watched(
+        replace(before, rows=before.rows & known.rows),
+        replace(
+            known,
+            rows=known.rows & Period(begin, period.end).contains(known.histories.timestamp_us),
+        ),
+    )
+    _refuse_one_class(parts.learnt, f"the training period less training.stopping_days ({learnt})")
+    _refuse_one_class(parts.watched, f"training.stopping_days ({watched_days:g} days)")
+    return parts
+
+
+def _refuse_one_class(known: KnownRows, what: str) -> None:
     if len(np.unique(known.is_fraud)) < 2:
         raise InputError(
-            "the training period holds no fraud or no genuine transaction; a classifier needs "
+            f"{what} holds no fraud or no genuine transaction; a classifier needs "
             "both: lengthen the period, or check the labels"
         )
-    _standardise(network, histories, wanted)
-    chunks = chunks_over(histories, wanted, network.receptive_field, config.chunk_length)
-    steps = math.ceil(len(chunks) / config.batch_chunks)
-    optimizer = _optimizer(config, steps * config.epochs)
-    step = _compiled_step(network.logit, optimizer)
-    if progress:
-        progress.begin(config.epochs, steps)
-    try:
-        for epoch in range(config.epochs):
-            losses = []
-            for batch in _one_ahead(_batches(chunks, wanted, config, epoch)):
-                losses.append(step(*batch))
-                if progress:
-                    progress.step()
-            if progress:
-                progress.epoch(epoch, float(np.mean(losses)))
-    finally:
-        if progress:
-            progress.end()
-    optimizer.finalize_variable_values(network.logit.trainable_variables)
-    return chunks
 
 
-def _standardise(network: Network, histories: Histories, wanted: npt.NDArray[np.bool_]) -> None:
+class _Fit:
+    """One fit, from the first epoch or from a state on."""
+
+    def __init__(
+        self,
+        network: Network,
+        known: KnownRows,
+        watched: KnownRows | None,
+        config: TrainingConfig,
+        progress: Sequence[Progress],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        _standardise(network, known)
+        self.chunks = chunks_over(
+            known.histories, known.rows, network.receptive_field, config.chunk_length
+        )
+        self._known, self._watched, self._config = known, watched, config
+        self._progress, self._checkpoint = progress, checkpoint
+        self._model = network.logit
+        steps = math.ceil(len(self.chunks) / config.batch_chunks)
+        self._optimizer = _optimizer(config, steps * config.epochs)
+        self._optimizer.build(self._model.trainable_variables)
+        self._found: list[float] = []
+        self._best = values_of(self._model.trainable_variables)
+        self._score = None
+        if watched is not None:
+            self._score = RowScorer(
+                self._model, network.receptive_field, watched.histories, watched.rows
+            )
+
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch, from 0, that no other was better than."""
+        return int(np.argmax(self._found))
+
+    def run(self, stage: str) -> "_Fit":
+        config = self._config
+        first = self._taken_up(stage)
+        batches = Batches(
+            self.chunks,
+            self._known,
+            config.batch_chunks,
+            config.seed,
+            config.fraud_weight,
+            config.unknown_reputation,
+        )
+        step = _compiled_step(self._model, self._optimizer, config.focal_gamma)
+        try:
+            for told in self._progress:
+                told.begin(config.epochs, int(self._known.rows.sum()), first)
+            for epoch in range(first, config.epochs):
+                if self._found and epoch - self.best_epoch > config.patience:
+                    break
+                self._epoch(epoch, batches, step)
+                self._save(stage, epoch)
+        finally:
+            for told in self._progress:
+                told.end()
+        if self._watched is None:
+            self._optimizer.finalize_variable_values(self._model.trainable_variables)
+        else:
+            assign(self._model.trainable_variables, self._best)
+        return self
+
+    def _epoch(self, number: int, batches: Batches, step: Callable[[Batch], tf.Tensor]) -> None:
+        losses = []
+        for batch in batches.epoch(number):
+            losses.append(step(batch))
+            for told in self._progress:
+                told.step(batch.transactions)
+        found = self._average_precision()
+        if found is not None:
+            self._found.append(found)
+        for told in self._progress:
+            told.epoch(number, float(np.mean(losses)), found)
+
+    def _average_precision(self) -> float | None:
+        """Of the watched rows by the averaged weights, which are kept where they are the best."""
+        if self._score is None or self._watched is None:
+            return None
+        variables = self._model.trainable_variables
+        own = values_of(variables)
+        self._optimizer.finalize_variable_values(variables)
+        logit = self._score()["logit"][:, 0]
+        found = float(average_precision_score(self._watched.is_fraud, logit))
+        if not self._found or found > max(self._found):
+            self._best = values_of(variables)
+        assign(variables, own)
+        return found
+
+    def _taken_up(self, stage: str) -> int:
+        """The epoch to go on with."""
+        state = self._checkpoint.load() if self._checkpoint else None
+        if state is None or state.facts["stage"] != stage:
+            return 0
+        assign(self._model.variables, state.arrays["model"])
+        assign(self._optimizer.variables, state.arrays["optimizer"])
+        self._best, self._found = state.arrays["best"], list(state.facts["found"])
+        return int(state.facts["epoch"]) + 1
+
+    def _save(self, stage: str, epoch: int) -> None:
+        if self._checkpoint is None:
+            return
+        facts = {
+            "stage": stage,
+            "epoch": epoch,
+            "epochs": self._config.epochs,
+            "found": self._found,
+        }
+        arrays = {
+            "model": values_of(self._model.variables),
+            "optimizer": values_of(self._optimizer.variables),
+            "best": self._best,
+        }
+        self._checkpoint.save(State(facts, arrays))
+
+
+def _standardise(network: Network, known: KnownRows) -> None:
+    histories, wanted = known.histories, known.rows
     columns = {name: values[wanted] for name, values in histories.columns.items()}
     second = histories.timestamp_us // 1_000_000
     gap = np.diff(second, prepend=second[:1])
@@ -151,55 +331,27 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
     )
 
 
-def _compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[..., Any]:
-    """One step for batches of one static shape: inputs, labels, weights to the loss.
+def _compiled_step(
+    model: keras.Model, optimizer: keras.optimizers.Optimizer, focal_gamma: float
+) -> Callable[[Batch], tf.Tensor]:
+    """One step for batches of one static shape, to its loss.
 
     Not `Model.fit`, which compiles twice as long, and whose data pipeline has the memory given
     back to the system, and taken again, at every step.
     """
     variables = model.trainable_variables
-    optimizer.build(variables)
 
     def step(inputs: dict[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logit = model(inputs, training=True)
-            loss = tf.reduce_mean(
-                weight * tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
-            )
+            loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
+            if focal_gamma:
+                # The cross-entropy is -log of the probability given to the truth; at 1, the power's
+                # slope may be infinite.
+                loss *= tf.pow(tf.maximum(1.0 - tf.exp(-loss), 1e-7), focal_gamma)
+            loss = tf.reduce_mean(weight * loss)
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    return tf.function(step, jit_compile=True)  # type: ignore[no-any-return]
-
-
-def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches, the next one gathered while the network learns from this one."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
-
-
-def _batches(
-    chunks: Chunks, wanted: npt.NDArray[np.bool_], config: TrainingConfig, epoch: int
-) -> Iterator[Batch]:
-    """An epoch's batches, all of one shape, in an order of its own: inputs, labels, weights."""
-    rng = np.random.default_rng((config.seed, epoch))
-    specification = chunks.histories.specification
-    reputation = [i.name for i in specification.inputs if i.kind == "reputation"]
-    for chosen in chunks.batches(config.batch_chunks, seed=int(rng.integers(2**32))):
-        filled = np.resize(chosen, config.batch_chunks)
-        rows = chunks.rows(filled)
-        label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
-        weight = ((rows >= 0) & wanted[rows]) * np.where(label, config.fraud_weight, 1.0)
-        # A short last batch is filled up with repeated chunks, which count for nothing.
-        weight[len(chosen) :] = 0.0
-        # Every step is the mean over its transactions, however many of its positions are padding.
-        weight = (weight / max(float(weight.mean()), 1e-6)).astype(np.float32)
-        inputs = chunks.gather(filled)
-        unknown = rng.random(config.batch_chunks) < config.unknown_reputation
-        for name in reputation:
-            inputs[name][unknown] = UNKNOWN_COUNT
-        tensors = {name: tf.constant(values) for name, values in inputs.items()}
-        yield tensors, tf.constant(label[..., None]), tf.constant(weight[..., None])
+    compiled: Callable[..., Any] = tf.function(step, jit_compile=True)
+    return lambda batch: compiled(batch.inputs, batch.label, batch.weight)

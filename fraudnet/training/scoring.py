@@ -13,14 +13,8 @@ from fraudnet.windows.histories import Histories
 BATCH_CHUNKS = 64
 
 
-def predict_rows(
-    model: keras.Model,
-    receptive_field: int,
-    histories: Histories,
-    wanted: npt.NDArray[np.bool_],
-    chunk_length: int = 64,
-) -> dict[str, npt.NDArray[np.float32]]:
-    """What a model of the network answers at the wanted rows.
+class RowScorer:
+    """What a model of the network answers at the wanted rows, by a step that is compiled once.
 
     Args:
         model: `logit`, `scores` or `fingerprint` of a network.
@@ -28,25 +22,47 @@ def predict_rows(
         histories: N rows.
         wanted: [N] rows to score.
         chunk_length: positions scored in one pass.
-
-    Returns:
-        Output name to [W, C] answers, in the order of the wanted rows.
     """
-    chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
-    rank = np.cumsum(wanted) - 1
-    count = int(wanted.sum())
-    answers = {
-        name: np.empty((count, output.shape[-1]), np.float32)
-        for name, output in _named(model, model.output).items()
-    }
-    step = tf.function(model, jit_compile=True)
-    for chosen in chunks.batches(BATCH_CHUNKS):
-        outputs = step(_tensors(chunks, np.resize(chosen, BATCH_CHUNKS)))
-        rows = chunks.rows(chosen)
-        asked = (rows >= 0) & wanted[rows]
-        for name, values in _named(model, outputs).items():
-            answers[name][rank[rows[asked]]] = values.numpy()[: len(chosen)][asked]
-    return answers
+
+    def __init__(
+        self,
+        model: keras.Model,
+        receptive_field: int,
+        histories: Histories,
+        wanted: npt.NDArray[np.bool_],
+        chunk_length: int = 64,
+    ) -> None:
+        self._model, self._wanted = model, wanted
+        self._chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
+        self._step = tf.function(model, jit_compile=True)
+
+    def __call__(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Output name to [W, C] answers by the present weights, in the order of the wanted rows."""
+        chunks, wanted = self._chunks, self._wanted
+        rank = np.cumsum(wanted) - 1
+        count = int(wanted.sum())
+        answers = {
+            name: np.empty((count, output.shape[-1]), np.float32)
+            for name, output in _named(self._model, self._model.output).items()
+        }
+        for chosen in chunks.batches(BATCH_CHUNKS):
+            outputs = self._step(_tensors(chunks, np.resize(chosen, BATCH_CHUNKS)))
+            rows = chunks.rows(chosen)
+            asked = (rows >= 0) & wanted[rows]
+            for name, values in _named(self._model, outputs).items():
+                answers[name][rank[rows[asked]]] = values.numpy()[: len(chosen)][asked]
+        return answers
+
+
+def predict_rows(
+    model: keras.Model,
+    receptive_field: int,
+    histories: Histories,
+    wanted: npt.NDArray[np.bool_],
+    chunk_length: int = 64,
+) -> dict[str, npt.NDArray[np.float32]]:
+    """The answers of a `RowScorer` that is used once."""
+    return RowScorer(model, receptive_field, histories, wanted, chunk_length)()
 
 
 def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:  # noqa: ANN401  (of Keras)

@@ -1,6 +1,7 @@
 """What MLflow is told of a run. No account, counterparty or transaction id is among it."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -87,27 +88,45 @@ def log_figures(figures: Mapping[str, Figure], period: str) -> None:
 
 
 class TrackedProgress:
-    """A progress bar over the steps, and the loss of each epoch in MLflow."""
+    """A progress bar over the transactions, and each epoch's figures in MLflow."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
-        self._epochs = 0
+        self._epochs = self._transactions = 0
+        self._begun = 0.0
 
-    def begin(self, epochs: int, steps: int) -> None:
+    def begin(self, epochs: int, transactions: int, first: int) -> None:
         """Show the bar."""
-        self._epochs = epochs
-        self._bar = tqdm(total=epochs * steps, desc="training", unit="step", mininterval=1.0)
+        self._epochs, self._transactions = epochs, transactions
+        self._bar = tqdm(
+            total=epochs * transactions,
+            initial=first * transactions,
+            desc="training",
+            unit=" transactions",
+            unit_scale=True,
+            mininterval=1.0,
+        )
+        self._begun = time.monotonic()
 
-    def step(self) -> None:
+    def step(self, transactions: int) -> None:
         """Move it."""
         if self._bar is not None:
-            self._bar.update()
+            self._bar.update(transactions)
 
-    def epoch(self, number: int, loss: float) -> None:
-        """Log the loss and show it."""
-        mlflow.log_metric("training_loss", loss, step=number)
+    def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
+        """Log the figures and show them."""
+        seconds, self._begun = time.monotonic() - self._begun, time.monotonic()
+        found = {
+            "training_loss": loss,
+            "training_transactions_per_second": self._transactions / max(seconds, 1e-9),
+        }
+        shown = {"epoch": f"{number + 1}/{self._epochs}", "loss": f"{loss:.4f}"}
+        if average_precision is not None:
+            found["stopping_average_precision"] = average_precision
+            shown["average_precision"] = f"{average_precision:.3f}"
+        mlflow.log_metrics(found, step=number)
         if self._bar is not None:
-            self._bar.set_postfix(epoch=f"{number + 1}/{self._epochs}", loss=f"{loss:.4f}")
+            self._bar.set_postfix(shown)
 
     def end(self) -> None:
         """Leave the bar as it stands."""

@@ -1,20 +1,26 @@
 """Train: weights, calibration, threshold and distance, each from the rows it may see."""
 
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 
 import keras
 import mlflow
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from fraudnet.errors import InputError
 from fraudnet.evaluation.figures import figures
 from fraudnet.evaluation.metrics import Scored, figures_of, threshold_for_alerts
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.calibration import fit_calibration, fit_distance
-from fraudnet.training.fitting import fit_network
+from fraudnet.training.checkpoint import Checkpoint
+from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.scoring import predict_rows
+from fraudnet.training.tensorboard import TensorBoardProgress
 from fraudnet.training.tracking import (
     TrackedProgress,
     log_configuration,
@@ -30,6 +36,7 @@ from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import Period
 from fraudnet.windows.prequential import rows_to_test
 
+CHECKPOINT = "training.npz"
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 DISTANCE_ROWS = 50_000
 CHECK_WINDOWS = 2_000
@@ -37,14 +44,27 @@ CHECK_WINDOWS = 2_000
 Mask = npt.NDArray[np.bool_]
 
 
-def train(prepared: Prepared) -> Trained:
+def train(
+    prepared: Prepared, folder: Path | None = None, tensorboard: Path | None = None
+) -> Trained:
     """Fit a network to the training period, calibrate and choose its threshold on the validation.
 
+    Args:
+        prepared: the data.
+        folder: where the fit's state is kept after each epoch, so that the same call goes on where
+            a killed one was, to the same result, in the same MLflow run; None: nowhere.
+        tensorboard: folder for the fit's curves and profile; None: none are written.
+
     Raises:
-        InputError: a period lacks frauds or genuine transactions.
+        InputError: a period lacks frauds or genuine transactions, or a folder cannot be used.
     """
     experiment, histories = prepared.experiment, prepared.histories
-    with tracked_run("train") as run:
+    begun = _begun(prepared, folder)
+    progress: list[Progress] = [TrackedProgress()]
+    if tensorboard is not None:
+        progress.append(TensorBoardProgress(tensorboard))
+    with tracked_run("train", begun.run_id if begun else None) as run:
+        checkpoint = replace(begun, run_id=run.info.run_id) if begun else None
         log_configuration(experiment)
         log_data(
             name_of(prepared.source), prepared.fingerprint, "training", prepared.report.to_dict()
@@ -52,7 +72,7 @@ def train(prepared: Prepared) -> Trained:
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
         known = _known_rows(prepared, prepared.split.training)
-        chunks = fit_network(network, known, experiment.training, TrackedProgress())
+        chunks = fit_network(network, known, experiment.training, progress, checkpoint)
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
         _fit_distance(network, known, experiment.training.seed)
 
@@ -75,6 +95,17 @@ def train(prepared: Prepared) -> Trained:
                 histories, everything, network.receptive_field, experiment.training.seed
             ),
         )
+
+
+def _begun(prepared: Prepared, folder: Path | None) -> Checkpoint | None:
+    """The checkpoint of this very fit, with the run that it was begun in, if it was."""
+    if folder is None:
+        return None
+    settings = prepared.experiment.model_dump_json(), prepared.fingerprint, tf.__version__
+    identity = sha256("\n".join(settings).encode()).hexdigest()
+    checkpoint = Checkpoint(folder / CHECKPOINT, identity, run_id="")
+    state = checkpoint.load()
+    return replace(checkpoint, run_id=state.facts["run_id"]) if state else checkpoint
 
 
 def evaluate(prepared: Prepared, trained: Trained) -> Trained:

@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
-from fraudnet.training import fitting
+from fraudnet.training.batches import Batches
 from fraudnet.training.fitting import fit_network
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
@@ -47,18 +47,22 @@ class Recording:
     def __init__(self, network: Network) -> None:
         self.weights: list[list[Array]] = []
         self.losses: list[float] = []
+        self.found: list[float | None] = []
+        self.transactions = 0
         self.told: list[object] = []
         self._network = network
 
-    def begin(self, epochs: int, steps: int) -> None:
-        self.told.append(("begin", epochs, steps))
+    def begin(self, epochs: int, transactions: int, first: int) -> None:
+        self.told.append(("begin", epochs, transactions, first))
 
-    def step(self) -> None:
+    def step(self, transactions: int) -> None:
+        self.transactions += transactions
         self.weights.append([w.numpy() for w in self._network.logit.trainable_weights])
 
-    def epoch(self, number: int, loss: float) -> None:
+    def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
         self.told.append(number)
         self.losses.append(loss)
+        self.found.append(average_precision)
 
     def end(self) -> None:
         self.told.append("end")
@@ -85,7 +89,7 @@ def fit(prepared: Prepared, histories: Histories, wanted: Mask, averaging: float
     keras.utils.set_random_seed(config.seed)
     network = build_network(prepared.experiment.network, prepared.experiment.features)
     recording = Recording(network)
-    fit_network(network, known(prepared, histories, wanted), config, recording)
+    fit_network(network, known(prepared, histories, wanted), config, [recording])
     return Fit(network, recording)
 
 
@@ -109,10 +113,11 @@ def test_the_loss_falls(fitted: Fit) -> None:
     assert losses[0] > losses[2] > losses[5]
 
 
-def test_progress_is_told_of_every_step_and_epoch(fitted: Fit) -> None:
-    steps = len(fitted.recording.weights)
-    assert steps % 6 == 0
-    assert fitted.recording.told == [("begin", 6, steps // 6), *range(6), "end"]
+def test_progress_is_told_of_every_transaction_and_epoch(wanted: Mask, fitted: Fit) -> None:
+    rows = int(wanted.sum())
+    assert fitted.recording.transactions == 6 * rows
+    assert fitted.recording.told == [("begin", 6, rows, 0), *range(6), "end"]
+    assert fitted.recording.found == [None] * 6
 
 
 def test_frauds_are_ranked_far_above_chance(prepared: Prepared, wanted: Mask, fitted: Fit) -> None:
@@ -231,11 +236,12 @@ def test_labels_in_random_order_cannot_be_learnt(payments: Path, tmp_path: Path)
 def test_a_fraud_weighs_as_declared_and_a_step_is_a_mean(
     prepared: Prepared, wanted: Mask, fraud_weight: float
 ) -> None:
-    config = prepared.experiment.training.model_copy(update={"fraud_weight": fraud_weight})
-    chunks = chunks_over(prepared.histories, wanted, 5, config.chunk_length)
-    counted = 0
-    for _, label, weight in fitting._batches(chunks, wanted, config, 0):
-        labels, weights = label.numpy(), weight.numpy()
+    chunks = chunks_over(prepared.histories, wanted, 5, 32)
+    rows = known(prepared, prepared.histories, wanted)
+    counted = told = 0
+    for batch in Batches(chunks, rows, 16, 0, fraud_weight, 0.1).epoch(0):
+        labels, weights = batch.label.numpy(), batch.weight.numpy()
+        told += batch.transactions
         assert weights.mean() == pytest.approx(1.0, rel=1e-5)
         genuine = np.unique(weights[(labels == 0) & (weights > 0)])
         fraud = np.unique(weights[(labels == 1) & (weights > 0)])
@@ -243,4 +249,4 @@ def test_a_fraud_weighs_as_declared_and_a_step_is_a_mean(
         if len(fraud):
             assert fraud / genuine == pytest.approx(fraud_weight, rel=1e-5)
         counted += int((weights > 0).sum())
-    assert counted == wanted.sum()
+    assert counted == told == wanted.sum()
