@@ -153,7 +153,9 @@ def _terminal(histories: Histories) -> list[Column]:
     """
     key, now = histories.counterparty, histories.timestamp_us
     events = (key, now + DELAY_DAYS * DAY_US, histories.is_fraud)
-    counts = counts_as_of(Reputation(windows_days=WINDOWS_DAYS), key, now, events)
+    counts = counts_as_of(
+        Reputation(episode_days="none", windows_days=WINDOWS_DAYS), key, now, events
+    )
     counts[key < 0] = 0
     columns: list[Column] = []
     for i in range(len(WINDOWS_DAYS)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DELAY_DAYS = 7
 WINDOWS_DAYS = (1, 7, 30)
-REPUTATION = Reputation(windows_days=WINDOWS_DAYS, refresh="transaction")
+REPUTATION = Reputation(episode_days="none", windows_days=WINDOWS_DAYS, refresh="transaction")
 COUNTS = REPUTATION.columns  # count_1d, fraud_1d, count_7d ...
 # The windows that begin or end before the delay, as lengths up to the transaction itself.
 REACHES_DAYS = (DELAY_DAYS, *(DELAY_DAYS + days for days in WINDOWS_DAYS))

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from keras import ops
 
 from fraudnet.network.layers import newest, windowed_sum
-from fraudnet.windows.specification import FeatureSpecification
+from fraudnet.windows.specification import COUNTS, FeatureSpecification
 
 DAY_SECONDS = 86_400.0
 LAGS = (1, 4, 16)
@@ -174,13 +174,28 @@ def _clock(inputs: dict[str, Any], dropped: int) -> list[Any]:
 def _reputation(
     specification: FeatureSpecification, inputs: dict[str, Any], dropped: int
 ) -> list[Any]:
-    """Risk of the counterparty: as counts, as a share and as smoothed log-odds; -1 is unknown."""
-    names = [i.name for i in specification.inputs if i.kind == "reputation"]
-    raw = ops.stack([newest(inputs[name], dropped) for name in names], axis=-1)
+    """Risk of the counterparty: as counts, as a share and as smoothed log-odds; -1 is unknown.
+
+    And when its known frauds began and ended: whether there are any, and how long ago that was.
+    """
+    entries = [i for i in specification.inputs if i.kind == "reputation"]
+    raw = ops.stack([newest(inputs[i.name], dropped) for i in entries], axis=-1)
     known = ops.clip(raw[..., :1] + 1.0, 0.0, 1.0)
-    counts = ops.maximum(raw, 0.0)
-    total, fraud = counts[..., 0::2], counts[..., 1::2]
+    statistics = ops.maximum(raw, 0.0)
+    windows = sum(i.statistic in COUNTS for i in entries)
+    total, fraud = statistics[..., 0:windows:2], statistics[..., 1:windows:2]
     genuine = ops.maximum(total - fraud, 0.0)
     odds = ops.log(fraud + 0.5) - ops.log(genuine + 5.0)
     share = fraud / ops.maximum(total, 1.0)
-    return [known, ops.log(1.0 + total) * 0.5, ops.log(1.0 + fraud), share, odds * known]
+    found = [known, ops.log(1.0 + total) * 0.5, ops.log(1.0 + fraud), share, odds * known]
+    if windows < len(entries):
+        found += _episode(statistics[..., windows:], float(entries[-1].days or 0))
+    return found
+
+
+def _episode(statistics: Any, days: float) -> list[Any]:
+    """Of four recencies in hours, and the length of the run of frauds that goes on."""
+    recency, run = statistics[..., :-1], statistics[..., -1:]
+    there = ops.minimum(recency, 1.0)
+    age_days = days - recency / 24.0
+    return [there, recency / (24.0 * days), ops.log(1.0 + age_days) * there, ops.log(1.0 + run)]

@@ -23,7 +23,7 @@ from fraudnet.windows.specification import FeatureSpecification
 class NetworkConfig(Section):
     """The architecture."""
 
-    width: int = Field(default=32, ge=4, description="channels between blocks")
+    width: int = Field(default=40, ge=4, description="channels between blocks")
     expansion: int = Field(default=2, ge=1, description="expansion ratio of a block")
     kernel_size: int = Field(default=3, ge=2, description="taps of the depthwise filter")
     dilations: tuple[int, ...] = Field(
@@ -41,7 +41,7 @@ class NetworkConfig(Section):
     embedding: int = Field(default=6, ge=1, description="channels a categorical column")
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of channels dropped before the last layer"
+        default=0.3, ge=0, lt=1, description="share of channels dropped before the last layer"
     )
 
     @field_validator("squeeze_window", "normal_window")

@@ -50,7 +50,7 @@ class TrainingConfig(Section):
         description="how much less what is classified well counts in the loss; 0: cross-entropy",
     )
     unknown_reputation: float = Field(
-        default=0.1,
+        default=0.05,
         ge=0,
         le=1,
         description="share of chunks without reputation, for devices that have no snapshot",

@@ -115,7 +115,7 @@ def arrange(
         specification: with its vocabularies.
         events: of the table's rows.
         counterparty: [N] codes.
-        counts: [N, 2 x windows] of the reputation. None: the network reads none.
+        counts: [N, columns] of the reputation. None: the network reads none.
     """
     account = codes_of(table["account_id"])
     order = sorted_order(account, events.timestamp_us)

@@ -9,6 +9,7 @@ from fraudnet.windows.parallel import block_by_block, even_edges
 from fraudnet.windows.specification import Reputation
 
 DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
 MOST_COUNT = 65_535  # of a snapshot's 16 bits
 UNKNOWN_COUNT = -1  # of a row without counterparty, as on the device
 
@@ -83,7 +84,7 @@ class RowCounts:
 
     Attributes:
         place: [N] where each row's counts are.
-        counts: [N, 2 x windows] 16-bit.
+        counts: [N, columns] 16-bit.
         none: [N] rows without a key; None: every row has one.
     """
 
@@ -92,7 +93,7 @@ class RowCounts:
     none: npt.NDArray[np.bool_] | None
 
     def of(self, rows: Ints) -> Floats:
-        """[R, 2 x windows] counts of the given rows; -1 where there is no key."""
+        """[R, columns] counts of the given rows; -1 where there is no key."""
         found = self.counts.take(self.place.take(rows), axis=0).astype(np.float32)
         if self.none is not None:
             found[self.none.take(rows)] = UNKNOWN_COUNT
@@ -125,7 +126,7 @@ def reputation_counts(
         order: [N] the rows sorted by key and timestamp, where that is known already.
 
     Returns:
-        [N, 2 x windows] counts, in the order of `specification.columns`.
+        [N, columns] counts, in the order of `specification.columns`.
     """
     least, most = (int(key.min()), int(key.max())) if len(key) else (0, 0)
     if order is None:
@@ -156,7 +157,7 @@ def counts_as_of(
     as_of_us: Ints,
     events: tuple[Ints, Ints, npt.NDArray[np.int8]],
 ) -> Floats:
-    """[N, 2 x windows] counts of `events` (key, time known, label) as of (`key`, `as_of_us`).
+    """[N, columns] counts of `events` (key, time known, label) as of (`key`, `as_of_us`).
 
     A count stops at the most that a snapshot holds, so that device and training read the same.
     """
@@ -186,35 +187,39 @@ def _counts(
     is_fraud: npt.NDArray[np.bool_],
     itself: tuple[Ints, npt.NDArray[np.bool_]] | None,
 ) -> npt.NDArray[np.uint16]:
-    """Counts of what is known, block by block of what is asked: each block fits in a cache.
+    """Counts and dates of what is known, block by block of what is asked: each fits in a cache.
 
     Args:
-        specification: the windows.
-        asked: whose counts are wanted.
+        specification: the windows and the episode.
+        asked: what is wanted.
         known: what is counted.
         is_fraud: [M] of what is known.
         itself: [N] of what is asked, how long its own label is known, and whether it is fraud,
             where that is not to be counted.
 
     Returns:
-        [N, 2 x windows] in the order of what is asked.
+        [N, columns] in the order of what is asked.
     """
     windows_us = [days * DAY_US for days in specification.windows_days]
-    result = np.empty((len(asked.order), 2 * len(windows_us)), np.uint16)
+    days = specification.episode_days
+    episode_us = 0 if days == "none" else days * DAY_US
+    result = np.empty((len(asked.order), len(specification.columns)), np.uint16)
     if not len(asked.order):
         return result
     frauds = np.concatenate(([0], np.cumsum(is_fraud)))
     times = [asked.time_us, known.time_us] if len(known.time_us) else [asked.time_us]
     first = min(int(time.min()) for time in times)
     # So wide that a window that ends in one key's times never begins in another's.
-    span = max(int(time.max()) for time in times) - first + max(windows_us, default=0) + 1
+    longest = max([*windows_us, episode_us])
+    span = max(int(time.max()) for time in times) - first + longest + 1
     keys = max(1, min(len(asked.offsets) - 1, 2**62 // span))
 
     def count(begin: int, end: int) -> None:
         low = int(np.searchsorted(asked.offsets, begin, side="right")) - 1
         high = int(np.searchsorted(asked.offsets, end - 1, side="right"))  # the key after the last
         ahead = int(known.offsets[low])
-        events = known.time_us[ahead : known.offsets[high]]
+        stop = int(known.offsets[high])
+        events = known.time_us[ahead:stop]
         now = asked.time_us[begin:end]
         if high - low > 1:
             shift = np.arange(high - low) * span  # of each key, so that one follows the other
@@ -236,9 +241,69 @@ def _counts(
                 defrauded -= own & fraud
             for column, within in ((2 * i, counted), (2 * i + 1, defrauded)):
                 result[begin:end, column] = np.minimum(within, MOST_COUNT) if large else within
+        if episode_us:
+            as_of = until
+            if itself is not None:
+                # Of a row whose own label is known, only what was known before that.
+                age_us = itself[0][begin:end]
+                before = np.searchsorted(events, now - age_us, side="left")
+                as_of = np.where(age_us >= 0, before, until)
+            found = _episode(events, is_fraud[ahead:stop], frauds_before, now, as_of, episode_us)
+            for column, values in enumerate(found, start=2 * len(windows_us)):
+                result[begin:end, column] = values
 
     edges = np.unique(
         np.concatenate([even_edges(len(asked.order)), asked.offsets[::keys], asked.offsets[-1:]])
     )
     block_by_block(count, edges.tolist())
     return result
+
+
+def _episode(
+    events: Ints,
+    is_fraud: npt.NDArray[np.bool_],
+    frauds_before: Ints,
+    now: Ints,
+    until: Ints,
+    episode_us: int,
+) -> tuple[Ints, ...]:
+    """When the known frauds of the last days began and ended: the columns of `EPISODE`.
+
+    Args:
+        events: [M] times at which labels became known, sorted, keys far apart.
+        is_fraud: [M] their labels.
+        frauds_before: [M + 1] how many are frauds among the first so many.
+        now: [N] the moments asked for, on the same scale.
+        until: [N] how many of the events are known by then.
+        episode_us: length of the days.
+
+    Returns:
+        Five times [N].
+    """
+    position = np.arange(len(events))
+    # Of each number of events: the latest genuine one and the latest fraud among them.
+    genuine, fraud = (
+        np.concatenate(([-1], np.maximum.accumulate(np.where(chosen, position, -1))))
+        for chosen in (~is_fraud, is_fraud)
+    )
+    first_from = np.minimum.accumulate(np.where(is_fraud, position, len(events))[::-1])[::-1]
+    first_from = np.concatenate((first_from, [len(events)]))
+
+    def recency(event: Ints, there: npt.NDArray[np.bool_]) -> Ints:
+        if not len(events):
+            return np.zeros_like(now)
+        left_us = episode_us - now + events.take(event, mode="clip")
+        return np.where(there & (left_us > 0), -(-left_us // HOUR_US), 0)
+
+    since = np.minimum(np.searchsorted(events, now - episode_us, side="right"), until)
+    last_genuine, last_fraud = genuine.take(until), fraud.take(until)
+    onset = first_from.take(since)
+    begun = np.maximum(last_genuine + 1, since)
+    run = frauds_before.take(until) - frauds_before.take(np.minimum(begun, until))
+    return (
+        recency(last_genuine, last_genuine >= since),
+        recency(last_fraud, last_fraud >= since),
+        recency(onset, onset < until),
+        recency(begun, run > 0),
+        np.minimum(run, MOST_COUNT),
+    )

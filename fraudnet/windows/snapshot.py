@@ -29,7 +29,7 @@ def write_snapshot(
         path: the file to write.
         specification: the windows that the counts are of.
         identifiers: K counterparties.
-        counts: [K, 2 x windows], in the order of `specification.columns`.
+        counts: [K, columns], in the order of `specification.columns`.
         as_of_us: the moment that the counts are of, microseconds since 1970.
 
     Raises:

@@ -15,6 +15,28 @@ NEVER_FEATURES = frozenset(
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
+Statistic = Literal[
+    "count",
+    "fraud",
+    "genuine_recency",
+    "fraud_recency",
+    "onset_recency",
+    "run_recency",
+    "run_fraud",
+]
+COUNTS: tuple[Statistic, ...] = ("count", "fraud")
+EPISODE: tuple[Statistic, ...] = (
+    "genuine_recency",
+    "fraud_recency",
+    "onset_recency",
+    "run_recency",
+    "run_fraud",
+)
+"""Of the last days: the latest known genuine transaction, the latest and the first known fraud, the
+first of the frauds since that genuine one, each as hours until the days will have passed over it
+(0: none), and the number of the frauds since."""
+
+
 class CategoricalColumn(Section):
     """A column of strings that the network reads as an index into a vocabulary."""
 
@@ -42,6 +64,11 @@ class Reputation(Section):
     windows_days: tuple[Days, ...] = Field(
         default=(1, 7, 30), description="lengths of the windows that are counted, in days"
     )
+    episode_days: Annotated[int, Field(ge=1, le=2000)] | Literal["none"] = Field(
+        default=35,
+        description="how far back known frauds are dated, in days, so that the network sees when "
+        'a compromise began and whether it has ended; "none": they are counted only',
+    )
     refresh: Literal["day", "transaction"] = Field(
         default="day",
         description="counts as of midnight UTC, as a daily snapshot has them, or of the moment",
@@ -66,9 +93,19 @@ class Reputation(Section):
         return self.key.removesuffix("_id")
 
     @property
+    def statistics(self) -> tuple[tuple["Statistic", int], ...]:
+        """What is known of a counterparty, each with its days, in the order of the columns."""
+        counts: list[tuple[Statistic, int]] = [
+            (what, days) for days in self.windows_days for what in COUNTS
+        ]
+        if self.episode_days != "none":
+            counts += [(what, self.episode_days) for what in EPISODE]
+        return tuple(counts)
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the counts, in the order of a snapshot's columns."""
-        return tuple(f"{what}_{d}d" for d in self.windows_days for what in ("count", "fraud"))
+        """Names of the statistics, in the order of a snapshot's columns."""
+        return tuple(f"{what}_{days}d" for what, days in self.statistics)
 
 
 class FeatureSpecification(Section):
@@ -145,8 +182,7 @@ class FeatureSpecification(Section):
                     statistic=statistic,
                     days=days,
                 )
-                for days in self.reputation.windows_days
-                for statistic in ("count", "fraud")
+                for statistic, days in self.reputation.statistics
             ]
         return tuple(found)
 
@@ -159,5 +195,5 @@ class Input(Section):
     kind: Literal["amount", "day", "second", "valid", "categorical", "numeric", "reputation"]
     column: str | None = None
     vocabulary: tuple[str, ...] | None = None
-    statistic: Literal["count", "fraud"] | None = None
+    statistic: Statistic | None = None
     days: int | None = None

@@ -259,7 +259,7 @@ def test_a_transaction_at_midnight_does_not_count_itself_though_its_label_is_kno
 ) -> None:
     midnight = 20_000 * DAY_US
     rows = [Row("a", midnight - 1, is_fraud=1), Row("b", midnight, is_fraud=1)]
-    features = FeatureSpecification(reputation=Reputation(windows_days=(1,)))
+    features = FeatureSpecification(reputation=Reputation(episode_days="none", windows_days=(1,)))
     histories = build_histories(table_of(rows), features, 0.0)
     day = datetime.fromtimestamp(midnight / 1e6, UTC)
     path = snapshot_of(FeedSource(table_of(rows), histories, ()), day, tmp_path / "snapshot")

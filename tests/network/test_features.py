@@ -14,7 +14,7 @@ BARE = FeatureSpecification(reputation=None)
 OTHER = FeatureSpecification(
     categorical=(CategoricalColumn(column="mcc", vocabulary=("5411",)),),
     numeric=("distance", "balance"),
-    reputation=Reputation(windows_days=(7, 30, 90)),
+    reputation=Reputation(episode_days="none", windows_days=(7, 30, 90)),
 )
 EMBEDDING = 3
 

@@ -134,7 +134,10 @@ def test_counts_are_made_in_blocks_of_few_rows_and_of_as_many_keys_as_can_be_pac
         time = np.tile([0, years * YEAR_US], 3000)
         cut.clear()
         with blocks_of(rows):
-            counted(Reputation(windows_days=(1,)), Happened(key, time, time, key.astype(np.int8)))
+            counted(
+                Reputation(episode_days="none", windows_days=(1,)),
+                Happened(key, time, time, key.astype(np.int8)),
+            )
         assert cut[0] == 0
         assert cut[-1] == len(key)
         sizes = [end - begin for begin, end in pairwise(cut)]
@@ -150,7 +153,7 @@ def test_counts_are_made_in_blocks_of_few_rows_and_of_as_many_keys_as_can_be_pac
 def test_counts_of_rows_same_as_a_loop(
     events: Happened, windows: tuple[int, ...], refresh: Refresh, rows: int
 ) -> None:
-    specification = Reputation(windows_days=windows, refresh=refresh)
+    specification = Reputation(episode_days="none", windows_days=windows, refresh=refresh)
     with blocks_of(rows):
         found = counted(specification, events)
     asked = events.key, midnight(events.time, refresh)
@@ -165,7 +168,7 @@ def test_counts_of_rows_same_as_a_loop(
 def test_an_order_that_is_known_and_counts_of_some_rows(
     events: Happened, windows: tuple[int, ...], refresh: Refresh, rows: int, random: Random
 ) -> None:
-    specification = Reputation(windows_days=windows, refresh=refresh)
+    specification = Reputation(episode_days="none", windows_days=windows, refresh=refresh)
     asked = events.key, midnight(events.time, refresh)
     known = events.key, events.known, events.label
     expected = np.array(looped(windows, asked, known, itself=True))
@@ -187,7 +190,9 @@ def test_counts_as_of_any_moment_same_as_a_loop(
     questions = asked.key, asked.known
     known = events.key, events.known, events.label
     with blocks_of(rows):
-        found = counts_as_of(Reputation(windows_days=windows), *questions, known)
+        found = counts_as_of(
+            Reputation(episode_days="none", windows_days=windows), *questions, known
+        )
     assert found.dtype == np.float32
     assert found.shape == (len(asked.key), 2 * len(windows))
     assert found.tolist() == looped(windows, questions, known)
@@ -227,7 +232,7 @@ def test_many_keys_and_hot_keys_over_centuries(
         later = np.full(count, 7 * DAY_US)
     events = Happened(key, time, time + later, rng.integers(-1, 2, count).astype(np.int8))
     windows = (1, 30, 3650)
-    specification = Reputation(windows_days=windows, refresh=refresh)
+    specification = Reputation(episode_days="none", windows_days=windows, refresh=refresh)
     expected = by_pairs(windows, events, refresh)
     assert len(np.unique(expected)) > 10
     for rows in (7, 200, 1 << 14):
@@ -239,7 +244,7 @@ def test_many_keys_and_hot_keys_over_centuries(
 def test_no_rows_no_counts() -> None:
     none = np.empty(0, np.int64)
     for windows in ((), (1, 7)):
-        specification = Reputation(windows_days=windows)
+        specification = Reputation(episode_days="none", windows_days=windows)
         for found in (
             counted(specification, Happened(none, none, none, none.astype(np.int8))),
             counts_as_of(specification, none, none, (none, none, none.astype(np.int8))),
@@ -259,7 +264,7 @@ def test_a_count_stops_at_65_535(refresh: Refresh, shuffled: bool) -> None:
         np.random.default_rng(2).shuffle(second)
     time, label = second * 1_000_000, (second % 3 == 0).astype(np.int8)
     known = time + 10_000_000
-    specification = Reputation(windows_days=(1, 7), refresh=refresh)
+    specification = Reputation(episode_days="none", windows_days=(1, 7), refresh=refresh)
     found = counted(specification, Happened(np.zeros(BUSY, np.int64), time, known, label))
     # Of the seconds 0, 2, 4, ... those up to ten seconds before, and of these every third.
     until = midnight(time, refresh) // 1_000_000 - 10
@@ -278,13 +283,15 @@ def test_frauds_stop_at_65_535_too_and_other_keys_are_left_alone() -> None:
     asked = np.array([0, 1, 2]), np.full(3, 10 * DAY_US)
     for rows in (1, 7, 1 << 14):
         with blocks_of(rows):
-            found = counts_as_of(Reputation(windows_days=(7, 30)), *asked, (key, known, label))
+            found = counts_as_of(
+                Reputation(episode_days="none", windows_days=(7, 30)), *asked, (key, known, label)
+            )
         assert found.tolist() == [[0, 0, 10, 10], [0, 0, MOST, MOST], [0, 0, 10, 10]]
 
 
 def test_a_row_is_taken_off_before_the_count_is_stopped() -> None:
     time, label = np.full(BUSY, 10), np.ones(BUSY, np.int8)
-    specification = Reputation(windows_days=(1,), refresh="transaction")
+    specification = Reputation(episode_days="none", windows_days=(1,), refresh="transaction")
     found = counted(specification, Happened(np.zeros(BUSY, np.int64), time, time, label))
     assert np.unique(found).tolist() == [MOST]
 
@@ -296,7 +303,9 @@ def test_histories_in_blocks_hold_what_the_source_says(
 ) -> None:
     amounts = st.sampled_from([0.0, 1e9, -1e9, 0.01, 123_456_789.12])
     rows = [row._replace(amount=data.draw(amounts)) for row in rows]
-    specification = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    specification = FeatureSpecification(
+        reputation=Reputation(episode_days="none", refresh="transaction")
+    )
     with blocks_of(block):
         histories = build_histories(table_of(rows), specification, milli_days / 1000)
     first = {row.account: at for at, row in reversed(list(enumerate(rows)))}

@@ -183,7 +183,7 @@ def test_nothing_later_changes_a_window_a_count_or_a_known_label(
 @pytest.fixture(scope="module")
 def scorer() -> tuple[Callable[[dict[str, Array]], dict[str, tf.Tensor]], int]:
     """A network of random weights, compiled once, and its receptive field."""
-    features = specification(Reputation(windows_days=(1, 7)))
+    features = specification(Reputation(episode_days="none", windows_days=(1, 7)))
     network = random_network(SMALL, specification=features)
     return tf.function(network.scores), network.receptive_field
 
@@ -205,7 +205,7 @@ def test_nothing_later_changes_a_score(
     moment_us = drawn_moment(rng)
     rows = drawn(rng, moment_us, worlds=4, size=30)
     others = otherwise(rng, rows, moment_us, delay_us)
-    features = specification(Reputation(windows_days=(1, 7), refresh=refresh))
+    features = specification(Reputation(episode_days="none", windows_days=(1, 7), refresh=refresh))
     found: list[dict[str, Array]] = []
     for each in (rows, others):
         histories = built(each, features, delay_us)

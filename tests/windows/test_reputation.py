@@ -21,7 +21,7 @@ def counted(
     refresh: Literal["day", "transaction"] = "transaction",
 ) -> Counts:
     """Counts of each row, in the order of the source, as the network gets them."""
-    reputation = Reputation(windows_days=windows, refresh=refresh)
+    reputation = Reputation(episode_days="none", windows_days=windows, refresh=refresh)
     specification = FeatureSpecification(reputation=reputation)
     histories = build_histories(table_of(rows), specification, milli_days / 1000)
     names = [f"counterparty_{what}_{days}d" for days in windows for what in ("count", "fraud")]
@@ -168,7 +168,7 @@ def test_counts_as_of_any_moment_same_as_a_loop(
 ) -> None:
     event_key, known, label = np.array(events, np.int64).reshape(-1, 3).T
     key, as_of_us = np.array(asked, np.int64).reshape(-1, 2).T
-    specification = Reputation(windows_days=windows)
+    specification = Reputation(episode_days="none", windows_days=windows)
     found = counts_as_of(specification, key, as_of_us, (event_key, known, label.astype(np.int8)))
     expected = [
         [

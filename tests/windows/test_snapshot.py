@@ -19,7 +19,7 @@ from fraudnet.windows.snapshot import write_increment, write_snapshot
 from fraudnet.windows.specification import Reputation
 from tests.windows.tables import DAY_US
 
-SPECIFICATION = Reputation(windows_days=(1, 30))
+SPECIFICATION = Reputation(episode_days="none", windows_days=(1, 30))
 COLUMNS = ("count_1d", "fraud_1d", "count_30d", "fraud_30d")
 TERMS = ReputationTerms(COLUMNS, 2.0)
 AS_OF_US = 1_728_000_000_000_000
@@ -69,7 +69,7 @@ def test_the_same_counts_give_the_same_bytes_in_whatever_order(
 
 @pytest.mark.parametrize("windows", [(1,), (1, 7, 30), (2, 3, 5, 7, 11, 13)])
 def test_the_header_says_what_the_file_holds(tmp_path: Path, windows: tuple[int, ...]) -> None:
-    specification = Reputation(windows_days=windows)
+    specification = Reputation(episode_days="none", windows_days=windows)
     counts = np.zeros((3, 2 * len(windows)), np.float32)
     write_snapshot(tmp_path / "snapshot", specification, ["a", "b", "c"], counts, 17)
     content = (tmp_path / "snapshot").read_bytes()
@@ -172,7 +172,13 @@ def test_an_increment_is_made_of_two_days_of_one_kind(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not later than the base"):
         write_increment(first, same, tmp_path / "increment")
     other = tmp_path / "other"
-    write_snapshot(other, Reputation(windows_days=(1,)), [], np.zeros((0, 2), np.float32), 2**50)
+    write_snapshot(
+        other,
+        Reputation(episode_days="none", windows_days=(1,)),
+        [],
+        np.zeros((0, 2), np.float32),
+        2**50,
+    )
     with pytest.raises(ValueError, match="the snapshots are of counterparty_id"):
         write_increment(first, other, tmp_path / "increment")
 
