@@ -17,6 +17,7 @@ from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.prequential import prequential_folds, rows_to_test
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
+DAY = timedelta(days=1)
 DELAY_DAYS = VALIDATION_DAYS = 7
 # The day on which the Handbook's earliest fold begins: what is validated on lies before all tests.
 VALIDATION_END = datetime(2018, 7, 25, tzinfo=UTC)
@@ -52,18 +53,28 @@ def load_fold(data: Path | None, training_days: int, every: int) -> Fold:
     features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
     histories = build_histories(table, features, DELAY_DAYS)
     fold = prequential_folds(end, 1, training_days, DELAY_DAYS, VALIDATION_DAYS)[0]
+    first, last = (
+        datetime.fromtimestamp(int(moment) / 1e6, UTC)
+        for moment in (histories.timestamp_us.min(), histories.timestamp_us.max())
+    )
+    if first >= fold.training.begin + DAY or last < fold.test.end - DAY:
+        raise InputError(
+            f"{place}: holds the days {first:%Y-%m-%d} to {last:%Y-%m-%d}, needed are "
+            f"{fold.training.begin:%Y-%m-%d} to {fold.test.end - DAY:%Y-%m-%d}; give a file with "
+            "those, or fewer training days"
+        )
     chosen = histories.account % every == 0
     known = known_rows(histories, fold.training, known_by=fold.test.begin)
     training = replace(known, rows=known.rows & chosen)
     validation = rows_to_test(histories, fold.test) & chosen
     for name, labels in (
-        (f"training ({fold.training})", training.is_fraud),
-        (f"validation ({fold.test})", histories.is_fraud[validation]),
+        ("learn from", training.is_fraud),
+        ("validate on", histories.is_fraud[validation]),
     ):
         if len(np.unique(labels)) < 2:
             raise InputError(
-                f"{place}: the days of {name} hold no fraud or no genuine transaction; give a file "
-                "that holds them, or use more of the accounts"
+                f"{place}: the transactions to {name} hold no fraud or no genuine one; use more of "
+                "the accounts"
             )
     return Fold(histories, training, validation)
 
