@@ -169,6 +169,7 @@ def table(rows: Sequence[Row]) -> Table:
     made = Table(
         title="Simulated kinds of fraud, recall at the alert budget",
         box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
         caption=f"mean ± standard deviation over {seeds} world{'s' * (seeds > 1)}; ratio: fraudnet "
         "to oracle",
     )
@@ -209,7 +210,7 @@ def _ratio(ratio: float | None) -> str:
 
 
 def _spread(values: npt.NDArray[np.float64]) -> str:
-    spread = f" ± {values.std():.3f}" if len(values) > 1 else ""
+    spread = f"\n±{values.std():.3f}" if len(values) > 1 else ""
     return f"{values.mean():.3f}{spread}"
 
 
