@@ -225,7 +225,7 @@ def recall_at(is_fraud: npt.NDArray[np.int8], score: Scores, false_positives: fl
 def table(rows: Sequence[Row], plan: Plan) -> Table:
     """Mean over the seeds, and their standard deviation, to print with rich."""
     what = "test" if plan.validation_days is None else f"validation, {plan.validation_days} days"
-    made = Table(title=f"Sparkov, {what}", box=box.SIMPLE)
+    made = Table(title=f"Sparkov, {what}", box=box.SIMPLE, padding=(0, 1, 0, 0))
     made.add_column("model", no_wrap=True)
     headings = (
         "average\nprecision",
@@ -248,7 +248,7 @@ def table(rows: Sequence[Row], plan: Plan) -> Table:
 
 def _spread(rows: Sequence[Row], name: str) -> str:
     values = [getattr(row, name) for row in rows]
-    spread = f" ± {np.std(values):.4f}" if len(values) > 1 else ""
+    spread = f"\n±{np.std(values):.4f}" if len(values) > 1 else ""
     return f"{np.mean(values):.4f}{spread}"
 
 
