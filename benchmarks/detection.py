@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+from typing import Protocol as TypingProtocol
 
 from rich.console import Console
+from rich.table import Table
 
-from benchmarks import handbook
-from benchmarks.handbook_table import table
+from benchmarks import handbook, kinds, sparkov
+from benchmarks.handbook_table import table as handbook_table
 from benchmarks.results_file import refuse_unwritable, write_results
 from fraudnet.errors import InputError
 from fraudnet.transactions.fingerprint import fingerprint
@@ -56,7 +59,45 @@ def parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
     )
+    _add_protocol(protocols, "sparkov", "the Sparkov cut in time", sparkov)
+    _add_protocol(protocols, "kinds", "the simulator's kinds of fraud, beside an oracle", kinds)
     return made
+
+
+class Protocol(TypingProtocol):
+    """A module that measures by a protocol of its own."""
+
+    DESCRIPTION: str
+    EXAMPLE: str
+
+    def add_arguments(self, made: argparse.ArgumentParser, /) -> None:
+        """What it is told on the command line."""
+
+    def run(self, arguments: argparse.Namespace, /) -> tuple[Table, dict[str, Any]]:
+        """The table to print, and what to write."""
+
+
+def _add_protocol(protocols: Any, name: str, text: str, protocol: Protocol) -> None:  # noqa: ANN401  (argparse's is private)
+    made = protocols.add_parser(
+        name,
+        help=text,
+        description=protocol.DESCRIPTION,
+        epilog=f"exit status: 0 done, 2 wrong input\n\n{protocol.EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    protocol.add_arguments(made)
+    made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
+    made.set_defaults(run=protocol.run)
+
+
+def _run_protocol(arguments: argparse.Namespace, command: str) -> None:
+    if arguments.json:
+        refuse_unwritable(arguments.json)
+    table, report = arguments.run(arguments)
+    Console().print(table)
+    if arguments.json:
+        about = {"protocol": arguments.protocol, "command": command, "versions": versions()}
+        write_results(arguments.json, about | report)
 
 
 def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
@@ -103,8 +144,9 @@ def main(words: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if words is None else list(words)
     arguments = parser().parse_args(given)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    run = _run_handbook if arguments.protocol == "handbook" else _run_protocol
     try:
-        _run_handbook(arguments, shlex.join(["python", "-m", "benchmarks.detection", *given]))
+        run(arguments, shlex.join(["python", "-m", "benchmarks.detection", *given]))
     except InputError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
@@ -125,7 +167,7 @@ def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
         arguments.data, load_recipe(arguments.recipe), ReadOptions(require_labels=True)
     )
     rows = handbook.measure(transactions, plan)
-    Console().print(table(rows))
+    Console().print(handbook_table(rows))
     if arguments.json:
         report = {
             "protocol": "handbook",

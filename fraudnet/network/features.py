@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from fraudnet.network.amounts import AmountWithin
 from fraudnet.network.layers import newest, windowed_sum
 from fraudnet.windows.specification import COUNTS, FeatureSpecification
 
@@ -35,6 +36,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         specification: what is read of a transaction.
         normal_window: positions, a power of two.
         embedding: channels a categorical column.
+        amount_pieces: pieces of what each category's amounts say (`AmountWithin`); 0: not read.
 
     Input: a dictionary of the specification's inputs, [B, L] each.
     Output: features [B, L - normal_window, F], and valid [B, L - normal_window, 1].
@@ -45,6 +47,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         specification: FeatureSpecification,
         normal_window: int,
         embedding: int,
+        amount_pieces: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -56,6 +59,13 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
                 len(c.vocabulary) + 1, embedding, name=f"{c.column}_embedding"
             )
             for c in specification.categorical
+        }
+        self.amounts_within = {
+            c.column: AmountWithin(
+                len(c.vocabulary) + 1, amount_pieces, embedding, name=f"{c.column}_amount"
+            )
+            for c in specification.categorical
+            if amount_pieces
         }
 
     def build(self, _input_shape: Any) -> None:
@@ -69,6 +79,8 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         )
         for embedding in self.embeddings.values():
             embedding.build(())
+        for within in self.amounts_within.values():
+            within.build(())
 
     def call(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """See the class."""
@@ -89,6 +101,10 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
             for p, lag in zip(pace, LAGS[1:], strict=True)
         ]
         features += self._further(inputs, dropped)
+        features += [
+            within(now[..., :1], newest(inputs[name], dropped))
+            for name, within in self.amounts_within.items()
+        ]
         valid = newest(valid, dropped)
         return ops.concatenate(features, axis=-1) * valid, valid
 

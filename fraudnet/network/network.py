@@ -39,6 +39,12 @@ class NetworkConfig(Section):
         default=64, ge=2, description="positions in the account's own normal, a power of two"
     )
     embedding: int = Field(default=6, ge=1, description="channels a categorical column")
+    amount_pieces: int = Field(
+        default=0,
+        ge=0,
+        description="pieces of what the amount says within each category (piecewise linear in its "
+        "logarithm); 0: the amount is read alone",
+    )
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(
         default=0.3, ge=0, lt=1, description="share of channels dropped before the last layer"
@@ -122,7 +128,11 @@ def build_network(config: NetworkConfig, specification: FeatureSpecification) ->
         for number, i in enumerate(specification.inputs)
     }
     features = TransactionFeatures(
-        specification, config.normal_window, config.embedding, name="features"
+        specification,
+        config.normal_window,
+        config.embedding,
+        config.amount_pieces,
+        name="features",
     )
     x, valid = features(inputs)
     receptive_field = features.span

@@ -34,6 +34,7 @@ from fraudnet.transactions.simulated_population import (
 ONLINE_SHARE = 0.3  # of the ordinary payments that are not made at favourites
 DAYS_BETWEEN_TRIPS = 45
 TRIP_DAYS = (2, 7)
+ODD_HOUR_SHARE = 0.03  # everybody is awake at an odd hour now and then
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,19 @@ def simulate(config: SimulatorConfig) -> pa.Table:
         be learnt from).
     """
     rng = np.random.default_rng(config.seed)
-    shops = Counterparties.draw(config.counterparties, rng)
-    ordinary_rate = config.transactions_per_day * (1 - sum(p.share for p in LOOKALIKES.values()))
-    accounts = Accounts.draw(config.accounts, ordinary_rate, shops, rng)
-    stage = Stage(Population(accounts, shops), config.days, rng)
+    people = draw_population(config, rng)
+    stage = Stage(people, config.days, rng)
     rows = _with_fraud(_genuine(config, stage), config.fraud_share, stage)
     # Rows of the same second come in any order, so that the order tells nothing.
     rows = rows.take(np.lexsort((rng.random(len(rows.second)), rows.second)))
-    return _table(rows, shops, config.start)
+    return _table(rows, people.counterparties, config.start)
+
+
+def draw_population(config: SimulatorConfig, rng: np.random.Generator) -> Population:
+    """The people and shops of a world, the first that a fresh source of chance is asked for."""
+    shops = Counterparties.draw(config.counterparties, rng)
+    ordinary_rate = config.transactions_per_day * (1 - sum(p.share for p in LOOKALIKES.values()))
+    return Population(Accounts.draw(config.accounts, ordinary_rate, shops, rng), shops)
 
 
 def _genuine(config: SimulatorConfig, stage: Stage) -> Rows:
@@ -118,8 +124,7 @@ def _ordinary_life(stage: Stage, first_day: dt.date) -> Rows:
     whereabouts = _whereabouts(stage)
     account, day = np.divmod(np.repeat(np.arange(rate.size), rng.poisson(rate).ravel()), stage.days)
     counterparty = _ordinary_counterparty(account, whereabouts[account, day], stage)
-    # Everybody is awake at an odd hour now and then.
-    odd_hour = rng.random(len(account)) < 0.03
+    odd_hour = rng.random(len(account)) < ODD_HOUR_SHARE
     usual = accounts.usual_second_of_day(account, rng)
     second = np.where(odd_hour, rng.integers(DAY_S, size=len(account)), usual)
     amount = stage.people.amounts(account, counterparty, np.zeros(len(account)), rng)

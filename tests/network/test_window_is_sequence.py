@@ -83,6 +83,9 @@ def window_scores(
     return probability, distance
 
 
+PIECES = SMALL.model_copy(update={"amount_pieces": 5})
+
+
 @pytest.mark.parametrize(
     ("config", "count", "length"),
     [
@@ -90,6 +93,7 @@ def window_scores(
         pytest.param(SMALL, 100, 1, id="chunks of one"),
         pytest.param(SMALL, 100, 37, id="chunks that end anywhere"),
         pytest.param(SMALL, 100, 400, id="whole sequences"),
+        pytest.param(PIECES, 100, 37, id="amounts within categories"),
     ],
 )
 def test_window_is_sequence(config: NetworkConfig, count: int, length: int) -> None:

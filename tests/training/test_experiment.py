@@ -36,6 +36,8 @@ def test_three_experiments_are_shipped() -> None:
 def test_a_shipped_experiment_holds_what_its_file_says(name: str) -> None:
     file = resources.files("fraudnet.training").joinpath("experiments", f"{name}.toml")
     said = leaves(tomllib.loads(file.read_text("utf-8")))
+    if said.get("features.reputation") == "none":  # TOML has no null
+        said["features.reputation"] = None
     experiment = load_experiment(name)
     columns = [{"column": c.column} for c in experiment.features.categorical]
     assert columns == said.pop("features.categorical", [])

@@ -1,0 +1,174 @@
+"""How fast the network trains: beside one window a transaction, and where a step's time goes."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.detection import versions
+from benchmarks.results_file import refuse_unwritable, write_results
+from benchmarks.speed_data import load_fold
+from fraudnet.errors import InputError
+from fraudnet.windows.chunks import chunks_over
+
+if TYPE_CHECKING:
+    from benchmarks.speed_parts import Timing
+    from benchmarks.speed_windows import Race
+
+PROGRAM = "python -m benchmarks.speed"
+CHUNK_LENGTH = 64  # that the Handbook's experiment has
+BATCH_CHUNKS = 32
+
+_DESCRIPTION = """\
+Train the network as it comes on 28 days, densely; then the same network on one window for each
+transaction (gathered, batched, compiled alike), until it reaches the same average precision on a
+week of validation or takes too many times as long. Before that, time one training step with each
+of the decisions behind it undone. Without --data: on simulated transactions. The first step of a
+fit, which is compiled before it is run, is timed apart."""
+
+_EPILOG = f"""\
+exit status: 0 done, 2 wrong input
+
+example:
+  {PROGRAM} --every 40 --epochs 2 --most-times 3 --rounds 3"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--data", type=Path, metavar="FILE", help="the Handbook's transactions, with labels"
+    )
+    for name, type_, default, text in (
+        ("training-days", int, 28, "length of the training period"),
+        ("every", int, 10, "learn from one account in N only"),
+        ("epochs", int, 12, "passes of the dense training"),
+        ("window-batch", int, 256, "windows a step"),
+        ("most-times", float, 25.0, "give the windows at most so many times the dense time"),
+        ("rounds", int, 15, "steps of each variant that are timed"),
+    ):
+        made.add_argument(
+            f"--{name}", type=type_, default=default, metavar="N",
+            help=f"{text} (default: %(default)s)",
+        )  # fmt: skip
+    made.add_argument("--seed", type=int, default=0, help="of the weights (default: %(default)s)")
+    made.add_argument("--json", type=Path, metavar="FILE", help="file to write all figures to")
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        words: the command line after the program; by default the process's own.
+
+    Returns:
+        The exit status: 0 done, 2 wrong input.
+    """
+    given = sys.argv[1:] if words is None else list(words)
+    arguments = parser().parse_args(given)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        _run(arguments, shlex.join(["python", "-m", "benchmarks.speed", *given]))
+    except InputError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(arguments: argparse.Namespace, command: str) -> None:
+    for name in ("training_days", "every", "epochs", "window_batch", "most_times", "rounds"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')}: give at least 1")
+    if arguments.json:
+        refuse_unwritable(arguments.json)
+    fold = load_fold(arguments.data, arguments.training_days, arguments.every)
+    # TensorFlow takes seconds to load, and wrong input is known before.
+    from benchmarks.speed_parts import VARIANTS, time_variants
+    from benchmarks.speed_windows import race
+    from fraudnet.network.network import NetworkConfig, build_network
+    from fraudnet.training.fitting import TrainingConfig
+
+    config = TrainingConfig(
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+        chunk_length=CHUNK_LENGTH,
+        batch_chunks=BATCH_CHUNKS,
+    )
+    span = build_network(NetworkConfig(), fold.histories.specification).receptive_field
+    chunks = chunks_over(fold.histories, fold.training.rows, span, CHUNK_LENGTH)
+    timings = time_variants(chunks, VARIANTS, BATCH_CHUNKS, arguments.rounds)
+    Console().print(parts_table(timings, f"{BATCH_CHUNKS} x {span - 1 + CHUNK_LENGTH} positions"))
+    found = race(fold, config, arguments.window_batch, arguments.most_times)
+    Console().print(race_table(found))
+    if arguments.json:
+        report = {
+            "command": command,
+            "versions": versions(),
+            "cores": os.cpu_count(),
+            "training_transactions": int(fold.training.rows.sum()),
+            "validation_transactions": int(fold.validation.sum()),
+            "receptive_field": span,
+            "race": asdict(found),
+            "parts": [asdict(timing) for timing in timings],
+        }
+        write_results(arguments.json, report)
+
+
+def parts_table(timings: "Sequence[Timing]", step: str) -> Table:
+    """A line a variant."""
+    made = Table(title=f"One training step, {step}", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    made.add_column("variant", no_wrap=True)
+    for heading in ("ms,\nmedian", "quartiles", "times\nours", "first\ncall, s"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for t in timings:
+        made.add_row(
+            t.name,
+            f"{t.median_ms:.1f}",
+            f"{t.lower_ms:.1f} .. {t.upper_ms:.1f}",
+            f"{t.times_ours:.2f}",
+            f"{t.first_call_s:.1f}",
+        )
+    return made
+
+
+def race_table(found: "Race") -> Table:
+    """Ours, then each fit on windows."""
+    least = "" if found.reached else "at least "
+    verdict = "as good" if found.reached else "not as good within the limit"
+    made = Table(
+        title="Dense training and one window a transaction",
+        box=box.SIMPLE,
+        caption=f"windows are {verdict}: dense training is {least}{found.times:.1f} times faster",
+    )
+    made.add_column("training", no_wrap=True)
+    headings = ("epochs", "seconds", "first\nstep, s", "transactions\na second")
+    for heading in (*headings, "validation\nprecision"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for fit in (found.dense, *found.windows):
+        made.add_row(
+            "dense" if fit.chunk_length > 1 else "windows",
+            str(fit.epochs),
+            f"{fit.seconds:.1f}",
+            f"{fit.first_step_s:.1f}",
+            f"{fit.transactions_a_second:,.0f}",
+            f"{fit.average_precision:.3f}",
+        )
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

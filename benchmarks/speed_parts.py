@@ -1,0 +1,162 @@
+"""Where a training step's time goes: each decision undone, one at a time, and measured."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fraudnet.network import layers
+from fraudnet.network import network as networks
+from fraudnet.network.network import Network, NetworkConfig, build_network
+from fraudnet.windows.chunks import Chunks
+from fraudnet.windows.specification import FeatureSpecification
+
+OURS = "ours: XLA, static shapes"
+Inputs = dict[str, tf.Tensor]
+
+
+class KerasConv1x1(keras.layers.Conv1D):  # type: ignore[misc]  # Keras has no types
+    """1x1 convolution by Keras's general convolution."""
+
+    def __init__(self, filters: int, **kwargs: str) -> None:
+        super().__init__(filters, 1, **kwargs)
+
+
+class KerasDepthwise(keras.layers.DepthwiseConv1D):  # type: ignore[misc]  # Keras has no types
+    """Causal depthwise filter by Keras's own layer; positions without their whole past are cut."""
+
+    def __init__(self, kernel_size: int, dilation: int, **kwargs: str) -> None:
+        super().__init__(kernel_size, dilation_rate=dilation, padding="valid", **kwargs)
+        self.span = (kernel_size - 1) * dilation + 1
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A step that differs from ours in one thing.
+
+    Attributes:
+        name: what differs.
+        swapped: layers of another kind that the network is built of: module, name, class.
+        xla: whether the step is compiled by XLA.
+        static: whether the compiler knows the shapes; else batch and length are open.
+    """
+
+    name: str
+    swapped: tuple[tuple[Any, str, type[Any]], ...] = ()
+    xla: bool = True
+    static: bool = True
+
+
+VARIANTS = (
+    Variant(OURS),
+    Variant("without XLA", xla=False),
+    Variant("Keras's DepthwiseConv1D", ((networks, "CausalDepthwise", KerasDepthwise),)),
+    Variant(
+        "Keras's DepthwiseConv1D, without XLA",
+        ((networks, "CausalDepthwise", KerasDepthwise),),
+        xla=False,
+    ),
+    Variant(
+        "Conv1D of one tap for 1x1",
+        ((networks, "Conv1x1", KerasConv1x1), (layers, "Conv1x1", KerasConv1x1)),
+    ),
+    Variant("element-wise dropout", ((keras.layers, "SpatialDropout1D", keras.layers.Dropout),)),
+    Variant("open length, XLA", static=False),
+    Variant("open length, without XLA", xla=False, static=False),
+)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a variant's step: median and quartiles; the first call, in seconds."""
+
+    name: str
+    median_ms: float
+    lower_ms: float
+    upper_ms: float
+    times_ours: float
+    first_call_s: float
+
+
+def build_variant(
+    variant: Variant, config: NetworkConfig, specification: FeatureSpecification
+) -> Network:
+    """The network with the variant's layers."""
+    with ExitStack() as swapped:
+        for module, name, layer in variant.swapped:
+            swapped.enter_context(patch.object(module, name, layer))
+        return build_network(config, specification)
+
+
+def training_step(network: Network, variant: Variant) -> Callable[[Inputs, tf.Tensor], tf.Tensor]:
+    """A training step as `fit_network` makes it, compiled as the variant has it."""
+    model = network.logit
+    optimizer = keras.optimizers.AdamW(
+        3e-3, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99
+    )
+    variables = model.trainable_variables
+    optimizer.build(variables)
+
+    def step(inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            logit = model(inputs, training=True)
+            loss = tf.reduce_mean(
+                tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
+            )
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    signature = None
+    if not variant.static:
+        inputs = {
+            i.name: tf.TensorSpec((None, None), i.dtype) for i in network.specification.inputs
+        }
+        signature = [inputs, tf.TensorSpec((None, None, 1), tf.float32)]
+    return tf.function(  # type: ignore[no-any-return]
+        step, input_signature=signature, jit_compile=variant.xla or None
+    )
+
+
+def time_variants(
+    chunks: Chunks, variants: Sequence[Variant], batch: int, rounds: int
+) -> list[Timing]:
+    """Time a step of each variant in turn, so many rounds; the machine's moods meet all alike.
+
+    Args:
+        chunks: what a step is made of.
+        variants: the first is ours.
+        batch: chunks a step.
+        rounds: steps of each variant.
+    """
+    chosen = np.resize(np.arange(len(chunks)), batch)
+    specification = chunks.histories.specification
+    inputs = {name: tf.constant(values) for name, values in chunks.gather(chosen).items()}
+    labels = (chunks.histories.is_fraud[chunks.rows(chosen)] == 1).astype(np.float32)
+    label = tf.constant(labels[..., None])
+    keras.utils.clear_session()
+    steps, first = [], []
+    for variant in variants:
+        keras.utils.set_random_seed(0)
+        network = build_variant(variant, NetworkConfig(), specification)
+        steps.append(training_step(network, variant))
+        first.append(_seconds(steps[-1], inputs, label))
+    taken = np.array([[_seconds(step, inputs, label) for step in steps] for _ in range(rounds)])
+    lower, median, upper = np.quantile(taken * 1e3, (0.25, 0.5, 0.75), axis=0)
+    return [
+        Timing(v.name, median[i], lower[i], upper[i], median[i] / median[0], first[i])
+        for i, v in enumerate(variants)
+    ]
+
+
+def _seconds(
+    step: Callable[[Inputs, tf.Tensor], tf.Tensor], inputs: Inputs, label: tf.Tensor
+) -> float:
+    begin = time.perf_counter()
+    step(inputs, label).numpy()
+    return time.perf_counter() - begin

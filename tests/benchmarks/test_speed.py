@@ -1,0 +1,165 @@
+"""Speed: the variants compute the same, the race is run as it says; no time is asserted."""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import speed, speed_data, speed_windows
+from benchmarks.speed_data import Fold, load_fold
+from benchmarks.speed_parts import VARIANTS, Variant, build_variant, time_variants
+from benchmarks.speed_windows import Fit, race
+from fraudnet.network.network import NetworkConfig
+from fraudnet.training.fitting import TrainingConfig
+from fraudnet.transactions.simulator import SimulatorConfig
+from fraudnet.windows.chunks import chunks_over
+from tests.benchmarks.tables import handbook_file
+
+ONE = ("--every", "400", "--training-days", "1")  # one account, one day
+SMALL = NetworkConfig(width=8, dilations=(1, 2), squeeze_window=4, normal_window=8, dropout=0.0)
+
+
+@pytest.fixture
+def fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fold:
+    # The small file begins on the first of July.
+    monkeypatch.setattr(speed_data, "VALIDATION_END", datetime(2018, 9, 1, tzinfo=UTC))
+    return load_fold(handbook_file(tmp_path), 28, 2)
+
+
+def test_half_the_accounts_and_the_days_before_the_delay_are_learnt_from(fold: Fold) -> None:
+    histories = fold.histories
+    day = histories.timestamp_us // 86_400_000_000 - 17_713  # 2018-07-01
+    half = histories.account % 2 == 0
+    np.testing.assert_array_equal(fold.training.rows, half & (day >= 20) & (day < 48))
+    assert set(day[fold.validation]) == set(range(55, 62))
+    assert half[fold.validation].all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_every_variant_is_the_same_function(variant: Variant, fold: Fold) -> None:
+    specification = fold.histories.specification
+    keras.utils.set_random_seed(0)
+    ours = build_variant(Variant("ours"), SMALL, specification)
+    other = build_variant(variant, SMALL, specification)
+    theirs = other.logit.get_weights()
+    mine = ours.logit.get_weights()
+    other.logit.set_weights([m.reshape(t.shape) for m, t in zip(mine, theirs, strict=True)])
+    chunks = chunks_over(fold.histories, fold.training.rows, ours.receptive_field, 8)
+    inputs = chunks.gather(np.arange(4))
+    np.testing.assert_allclose(ours.logit(inputs), other.logit(inputs), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_times_every_variant(fold: Fold) -> None:
+    span = build_variant(VARIANTS[0], NetworkConfig(), fold.histories.specification)
+    chunks = chunks_over(fold.histories, fold.training.rows, span.receptive_field, 4)
+    timings = time_variants(chunks, VARIANTS[:2], batch=2, rounds=3)
+    assert [t.name for t in timings] == [v.name for v in VARIANTS[:2]]
+    assert timings[0].times_ours == 1
+    assert all(t.lower_ms <= t.median_ms <= t.upper_ms for t in timings)
+
+
+def fitted(precision: Callable[[int], float], seconds_an_epoch: float) -> Callable[..., Fit]:
+    """A fit that takes so long, and is so good after so many epochs on windows."""
+
+    def fit(_fold: Fold, config: TrainingConfig) -> Fit:
+        windows = config.chunk_length == 1
+        return Fit(
+            config.chunk_length, config.batch_chunks, config.epochs,
+            seconds_an_epoch * config.epochs if windows else 10.0, 1.0,
+            precision(config.epochs) if windows else 0.7, 1.0,
+        )  # fmt: skip
+
+    return fit
+
+
+def test_windows_are_given_ever_more_epochs_until_they_are_as_good(
+    fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed_windows, "fit", fitted(lambda e: 0.6 + 0.03 * e, 20.0))
+    found = race(fold, TrainingConfig(), 256, 25.0)
+    assert [f.epochs for f in found.windows] == [1, 2, 4]
+    assert {f.batch_chunks for f in found.windows} == {256}
+    assert found.reached
+    assert found.times == pytest.approx(8.0)
+
+
+def test_windows_are_given_no_more_than_the_limit(
+    fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed_windows, "fit", fitted(lambda _: 0.5, 20.0))
+    found = race(fold, TrainingConfig(), 256, 13.0)
+    assert [f.epochs for f in found.windows] == [1, 2, 4, 6]
+    assert not found.reached
+    assert found.times == pytest.approx(12.0)
+    assert "not as good" in str(speed.race_table(found).caption)
+    assert "at least 12.0 times" in str(speed.race_table(found).caption)
+
+
+@pytest.mark.slow
+def test_a_real_fit_is_timed_and_scored(fold: Fold) -> None:
+    config = TrainingConfig(epochs=1, chunk_length=16, batch_chunks=4)
+    found = speed_windows.fit(fold, config)
+    assert found.seconds > 0
+    assert found.first_step_s > 0
+    assert 0 <= found.average_precision <= 1
+
+
+def test_the_help_ends_with_an_example_that_parses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        speed.parser().parse_args(["--help"])
+    example = shlex.split(capsys.readouterr().out.rstrip().splitlines()[-1])
+    assert example[:3] == ["python", "-m", "benchmarks.speed"]
+    assert speed.parser().parse_args(example[3:]).every == 40
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--data", "absent.parquet"], "absent.parquet: there is no such file"),
+        (["--rounds", "0"], "--rounds: give at least 1"),
+        (["--data", "handbook.parquet"], "holds the days 2018-07-01 to 2018-07-20, needed are"),
+        (["--data", "long.parquet", *ONE], "no fraud or no genuine one; use more"),
+        (["--json", "no/speed.json"], "there is no folder no"),
+    ],
+)
+def test_wrong_input_ends_in_one_line(
+    words: list[str],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handbook_file(tmp_path, days=20)
+    handbook_file(tmp_path, name="long.parquet")
+    monkeypatch.setattr(speed_data, "VALIDATION_END", datetime(2018, 9, 1, tzinfo=UTC))
+    monkeypatch.chdir(tmp_path)
+    assert speed.main(words) == 2
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_command_prints_both_tables_and_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = replace(SimulatorConfig(), accounts=40, counterparties=40, fraud_share=0.05)
+    monkeypatch.setattr(speed_data, "SimulatorConfig", lambda: small)
+    path = tmp_path / "speed.json"
+    words = ["--every", "1", "--epochs", "1", "--most-times", "1", "--rounds", "1"]
+    assert speed.main([*words, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert [part["name"] for part in report["parts"]] == [v.name for v in VARIANTS]
+    assert report["race"]["dense"]["chunk_length"] > report["race"]["windows"][0]["chunk_length"]
+    shown = capsys.readouterr().out
+    assert "One training step" in shown
+    assert "Dense training" in shown
+    assert sys.version.split()[0] == report["versions"]["python"]
