@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,15 @@ from typing import Protocol as TypingProtocol
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import handbook, kinds, sparkov
-from benchmarks.handbook_table import table as handbook_table
+from benchmarks import handbook, handbook_results, kinds, sparkov
+from benchmarks.handbook_comparison import (
+    BOOSTING,
+    WITH_REPUTATION,
+    differences_table,
+    goals_table,
+)
+from benchmarks.handbook_folds import FOLDS, PUBLISHED_TEST_END
+from benchmarks.handbook_table import table
 from benchmarks.results_file import refuse_unwritable, write_results
 from fraudnet.errors import InputError
 from fraudnet.transactions.fingerprint import fingerprint
@@ -28,17 +35,21 @@ PACKAGES = {
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "keras": ("keras",),
     "scikit-learn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
 }
 
 _DESCRIPTION = """\
 Train and score on the four prequential folds of the Fraud Detection Handbook (chapters 5 and 7):
 ROC AUC, average precision and card precision@100 over test weeks that begin a week after the
-training period ends. The file must hold the folds' dates, 2018-07-25 (less what is trained on
-beyond 7 days) to 2018-09-04."""
+training period ends. Where the file holds the published folds' dates, 2018-07-25 (less what is
+trained on beyond 7 days) to 2018-09-04, the folds lie there; else the latest test ends with the
+file's last day. Peers are tuned on weeks before the earliest test."""
 
 _EXAMPLE = """\
 example:
-  python -m benchmarks.detection handbook --data handbook.parquet --models random_forest"""
+  python -m benchmarks.detection handbook --data handbook.parquet --training-days 7 \
+--models random_forest"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -114,10 +125,10 @@ def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     made.add_argument(
         "--training-days", nargs="+", type=int, default=plan.training_days, metavar="DAYS",
-        help=f"lengths of the training period (default: {plan.training_days[0]})",
+        help=f"lengths of the training period (default: {' '.join(map(str, plan.training_days))})",
     )  # fmt: skip
     made.add_argument(
-        "--folds", nargs="+", type=int, choices=handbook.FOLDS, default=plan.folds,
+        "--folds", nargs="+", type=int, choices=FOLDS, default=plan.folds,
         help="folds to measure, 1 is the latest (default: all four)",
     )  # fmt: skip
     made.add_argument(
@@ -129,7 +140,14 @@ def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
         help="counterparty counts that the network reads: as of each transaction, or of the "
         "midnight before, as a device has them (default: %(default)s)",
     )  # fmt: skip
-    made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
+    made.add_argument(
+        "--json", type=Path, metavar="FILE", help="file to write every row to, when it is measured"
+    )
+    made.add_argument(
+        "--resume", action="store_true",
+        help="keep the rows that --json FILE holds already, if they are of the same data, versions "
+        "and --refresh; those of a model whose code has changed are measured again",
+    )  # fmt: skip
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -161,22 +179,46 @@ def _run_handbook(arguments: argparse.Namespace, command: str) -> None:
         seeds=arguments.seeds,
         refresh=arguments.refresh,
     )
+    if arguments.resume and not arguments.json:
+        raise InputError("--resume: needs --json FILE, the file to go on with")
     if arguments.json:
         refuse_unwritable(arguments.json)
     transactions = read_transactions(
         arguments.data, load_recipe(arguments.recipe), ReadOptions(require_labels=True)
     )
-    rows = handbook.measure(transactions, plan)
-    Console().print(handbook_table(rows))
-    if arguments.json:
-        report = {
-            "protocol": "handbook",
-            "command": command,
-            "data_fingerprint": fingerprint(transactions.table),
-            "versions": versions(),
-            "rows": [asdict(row) for row in rows],
-        }
-        write_results(arguments.json, report)
+    end = handbook.end_of_tests(transactions, plan)
+    shared = handbook_results.Circumstances(
+        data_fingerprint=fingerprint(transactions.table),
+        recipe=arguments.recipe,
+        latest_test_end=end.isoformat(),
+        refresh=plan.refresh,
+        versions=versions(),
+    )
+    rows: list[handbook.Row] = []
+    if arguments.resume:
+        rows, outdated = handbook_results.resume(arguments.json, shared)
+        print(
+            f"{PROGRAM}: {len(rows)} rows are there already; {len(outdated)} of older code are not "
+            "used",
+            file=sys.stderr,
+        )
+    for row in handbook.measure(transactions, plan, list(rows)):
+        rows.append(row)
+        if arguments.json:
+            handbook_results.write(arguments.json, command, shared, rows)
+    _print(sorted(rows, key=handbook.place), end)
+
+
+def _print(rows: list[handbook.Row], end: datetime) -> None:
+    published = end == PUBLISHED_TEST_END
+    last = f"{end - timedelta(days=1):%Y-%m-%d}"
+    console = Console()
+    where = "at their published dates" if published else f"at the end of the file ({last})"
+    console.print(table(rows, where))
+    if any(row.model in BOOSTING + WITH_REPUTATION for row in rows):
+        console.print(differences_table(rows))
+    if published and any(row.model.startswith("fraudnet") for row in rows):
+        console.print(goals_table(rows))
 
 
 def versions() -> dict[str, str | None]:

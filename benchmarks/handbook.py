@@ -1,67 +1,36 @@
-"""The Fraud Detection Handbook's protocol: prequential folds and scores (chapters 5 and 7)."""
+"""The Fraud Detection Handbook's protocol: every model on every fold (chapters 5 and 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from itertools import product
 from typing import Literal
 
 from sklearn.metrics import average_precision_score, roc_auc_score
 from tqdm import tqdm
 
-from benchmarks.handbook_models import DELAY_DAYS, Answer, Mask, Task, models
+from benchmarks.code_version import code_version
+from benchmarks.handbook_folds import (
+    FOLDS,
+    PUBLISHED_TEST_END,
+    Fold,
+    latest_test_end,
+    rows_of,
+    trials_of,
+)
+from benchmarks.handbook_models import contestants
+from benchmarks.handbook_task import DELAY_DAYS, Answer, Mask, Task, Trial
 from fraudnet.errors import InputError
 from fraudnet.evaluation.metrics import Scored, card_precision_at
 from fraudnet.transactions.reading import Transactions
-from fraudnet.windows import prequential
 from fraudnet.windows.histories import Histories, build_histories
-from fraudnet.windows.labels import KnownRows, known_rows
-from fraudnet.windows.periods import Period
-from fraudnet.windows.prequential import prequential_folds, rows_to_test
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
-DAY = timedelta(days=1)
-WEEK = 7 * DAY  # of the last part of training, of the delay and of the test
 CARDS = 100  # k of card precision@k
 MAX_TRAINING_DAYS = 3650
-MODELS = tuple(models())
-
-LATEST_TEST_END = datetime(2018, 9, 5, tzinfo=UTC)
-FOLDS = (1, 2, 3, 4)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Training that ends with day s + 6, a delay of a week, a test of a week.
-
-    Attributes:
-        number: 1 to 4, the latest first.
-        training_days: length of the training period.
-    """
-
-    number: int
-    training_days: int
-
-    @property
-    def start(self) -> datetime:
-        """Day s."""
-        return self.training.end - WEEK
-
-    @property
-    def training(self) -> Period:
-        """Days up to s + 6."""
-        return self._periods.training
-
-    @property
-    def test(self) -> Period:
-        """Days s + 14 to s + 20."""
-        return self._periods.test
-
-    @property
-    def _periods(self) -> prequential.Fold:
-        days = WEEK / DAY
-        folds = prequential_folds(LATEST_TEST_END, len(FOLDS), self.training_days, days, days)
-        return folds[self.number - 1]
+MODELS = tuple(contestants())
+# What decides the scores of every model, beside its own sources.
+PROTOCOL = ("benchmarks/handbook.py", "benchmarks/handbook_folds.py", "benchmarks/handbook_task.py")
 
 
 @dataclass(frozen=True)
@@ -73,7 +42,7 @@ class Plan:
     """
 
     models: Sequence[str] = MODELS
-    training_days: Sequence[int] = (28,)
+    training_days: Sequence[int] = (7, 28, 90)
     folds: Sequence[int] = FOLDS
     seeds: int = 1
     # Of the moment, as the Handbook's features have them; of a device, those of midnight.
@@ -89,16 +58,18 @@ class Plan:
         if self.seeds < 1:
             raise InputError(f"seeds: {self.seeds}; give at least 1")
 
-    @property
-    def periods(self) -> list[Fold]:
+    def periods(self, latest_test_end: datetime = PUBLISHED_TEST_END) -> list[Fold]:
         """All folds, with each length of training."""
         chosen = product(dict.fromkeys(self.training_days), dict.fromkeys(self.folds))
-        return [Fold(number, days) for days, number in chosen]
+        return [Fold(number, days, latest_test_end) for days, number in chosen]
 
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one fit on one fold; shares are 0..1, `parameters` is None for a forest."""
+    """The scores of one fit on one fold; shares are 0..1, None is what a model does not have.
+
+    `code` is the version of the sources that decided the scores.
+    """
 
     model: str
     seed: int
@@ -110,86 +81,88 @@ class Row:
     card_precision_at_100_ceiling: float
     train_seconds: float
     parameters: int | None
+    tune_seconds: float | None
+    settings: Mapping[str, float] | None
+    code: str
+
+    @property
+    def fit(self) -> tuple[int, int, int, str]:
+        """Which fit it was: training days, fold, seed, model."""
+        return self.training_days, self.fold, self.seed, self.model
 
 
-def measure(transactions: Transactions, plan: Plan) -> list[Row]:
-    """Fit every model of the plan on every fold with every seed.
+def place(row: Row) -> tuple[int, int, int, int]:
+    """Where a row stands among others, whichever was measured first: to sort by."""
+    return row.training_days, row.fold, row.seed, MODELS.index(row.model)
+
+
+def code_versions() -> dict[str, str]:
+    """The version of each model's sources, the protocol's among them."""
+    return {name: code_version((*PROTOCOL, *each.sources)) for name, each in contestants().items()}
+
+
+def end_of_tests(transactions: Transactions, plan: Plan) -> datetime:
+    """Where the latest test ends in these transactions.
+
+    Raises:
+        InputError: they are too short for the plan.
+    """
+    return latest_test_end(transactions, plan.periods())
+
+
+def measure(transactions: Transactions, plan: Plan, done: Collection[Row] = ()) -> Iterator[Row]:
+    """Fit every model of the plan on every fold with every seed; each row as it is measured.
 
     Args:
         transactions: with labels, in canonical columns.
         plan: what is measured.
+        done: rows that need not be measured again.
 
     Raises:
-        InputError: the transactions do not cover the folds, or a period of a fold holds no fraud
-            or no genuine transaction.
+        InputError: the transactions do not cover the folds, a period of a fold holds no fraud or no
+            genuine transaction, or nothing is left before the tests to tune on.
     """
-    _refuse_short_span(transactions, plan.periods)
+    end = end_of_tests(transactions, plan)
     features = FeatureSpecification(reputation=Reputation(refresh=plan.refresh))
     histories = build_histories(transactions.table, features, DELAY_DAYS)
-    masks = {fold: _rows_of(histories, fold) for fold in plan.periods}
-    known = models()
-    fits = list(product(plan.periods, range(plan.seeds), dict.fromkeys(plan.models)))
-    rows = []
+    masks = {fold: rows_of(histories, fold) for fold in plan.periods(end)}
+    known, versions = contestants(), code_versions()
+    trials = {days: trials_of(histories, days, end) for days in plan.training_days}
+    _refuse_untunable([name for name in plan.models if known[name].tuned], trials)
+    names = dict.fromkeys(plan.models)
+    have = {row.fit for row in done}
+    fits = [
+        (fold, seed, name)
+        for fold, seed, name in product(masks, range(plan.seeds), names)
+        if (fold.training_days, fold.number, seed, name) not in have
+    ]
     with tqdm(fits, unit="fit", disable=None) as progress:
         for fold, seed, name in progress:
             progress.set_description(f"{name}, {fold.training_days} days, fold {fold.number}")
+            days = fold.training_days
             training, test = masks[fold]
-            answer = known[name](Task(histories, training, test, fold.training_days, seed))
-            rows.append(_row(name, seed, fold, answer, histories, test))
-    return rows
+            task = Task(histories, training, test, days, seed, trials[days])
+            answer = known[name].model(task)
+            yield _row(name, versions[name], task, fold, answer)
 
 
-def _refuse_short_span(transactions: Transactions, folds: list[Fold]) -> None:
-    first = transactions.report.first_timestamp
-    last = transactions.report.last_timestamp
-    begin = min(fold.training.begin for fold in folds)
-    end = max(fold.test.end for fold in folds)
-    if first is None or last is None or first >= begin + DAY or last < end - DAY:
+def _refuse_untunable(tuned: list[str], trials: Mapping[int, tuple[Trial, ...]]) -> None:
+    bare = [days for days, found in trials.items() if not found]
+    if tuned and bare:
         raise InputError(
-            f"{transactions.report.source}: holds the days {first:%Y-%m-%d} to {last:%Y-%m-%d}, "
-            f"these folds need {begin:%Y-%m-%d} to {end - DAY:%Y-%m-%d}; give a file with those, "
-            "or choose other folds or fewer training days"
+            f"training days: {bare[0]}; {', '.join(tuned)} are tuned on a week that ends with the "
+            "earliest training period, and before it (less a delay of 7 days) the file holds no "
+            "fraud or no genuine transaction to learn from; give a file that begins earlier, fewer "
+            "training days, or other models"
         )
 
 
-def _rows_of(histories: Histories, fold: Fold) -> tuple[KnownRows, Mask]:
-    """Training rows and [N] test rows of a fold, both with frauds and genuine ones."""
-    training = known_rows(histories, fold.training, known_by=fold.test.begin)
-    test = rows_to_score(histories, fold)
-    for mask, what, period in (
-        (training.rows, "training", fold.training),
-        (test, "test, customers with a known fraud left out,", fold.test),
-    ):
-        fraud = histories.is_fraud[mask] == 1
-        if not fraud.any() or fraud.all():
-            missing = "genuine" if fraud.any() else "fraud"
-            raise InputError(
-                f"fold {fold.number}: no transaction of its {what} ({period}) is labelled "
-                f"{missing}; choose other folds, or give a file with such transactions"
-            )
-    return training, test
-
-
-def rows_to_score(histories: Histories, fold: Fold) -> Mask:
-    """[N] the labelled rows of the test week, without customers that are known to be defrauded.
-
-    A fraud is known seven days late: on test day k those of days s to s + 6 + k are.
-    """
-    return rows_to_test(histories, fold.test, compromised_since=fold.start)
-
-
-def _row(name: str, seed: int, fold: Fold, answer: Answer, histories: Histories, test: Mask) -> Row:
-    scored = Scored(
-        score=answer.score,
-        is_fraud=histories.is_fraud[test],
-        timestamp_us=histories.timestamp_us[test],
-        account=histories.account[test],
-        amount=histories.amount[test],
-    )
+def _row(name: str, code: str, task: Task, fold: Fold, answer: Answer) -> Row:
+    scored = _scored(task.histories, task.test, answer)
     card = card_precision_at(scored, CARDS)
     return Row(
         model=name,
-        seed=seed,
+        seed=task.seed,
         fold=fold.number,
         training_days=fold.training_days,
         roc_auc=float(roc_auc_score(scored.is_fraud, scored.score)),
@@ -198,4 +171,17 @@ def _row(name: str, seed: int, fold: Fold, answer: Answer, histories: Histories,
         card_precision_at_100_ceiling=card.ceiling,
         train_seconds=answer.train_seconds,
         parameters=answer.parameters,
+        tune_seconds=answer.tune_seconds,
+        settings=answer.settings,
+        code=code,
+    )
+
+
+def _scored(histories: Histories, test: Mask, answer: Answer) -> Scored:
+    return Scored(
+        score=answer.score,
+        is_fraud=histories.is_fraud[test],
+        timestamp_us=histories.timestamp_us[test],
+        account=histories.account[test],
+        amount=histories.amount[test],
     )

@@ -21,12 +21,14 @@ def refuse_unwritable(path: Path) -> None:
 
 
 def write_results(path: Path, report: Mapping[str, Any]) -> None:
-    """Write the figures as JSON.
+    """Write the figures as JSON, all of them or, if that is cut off, none.
 
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        written = path.with_name(f"{path.name}.part")
+        written.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        written.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None

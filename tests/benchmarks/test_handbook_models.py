@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from benchmarks.handbook_models import HandbookForest, Task, handbook_features
+from benchmarks.handbook_features import handbook_features
+from benchmarks.handbook_task import Task
+from benchmarks.handbook_trees import HandbookForest
 from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.labels import KnownRows
 from fraudnet.windows.periods import Period
@@ -103,7 +105,7 @@ def test_the_forest_depends_on_its_seed_and_not_on_what_it_was_asked_before() ->
     ]
     first, second = (build_histories(table, FeatureSpecification(), 7.0) for table in tables)
     training = np.arange(200) % 3 > 0
-    model = HandbookForest()
+    model = HandbookForest(handbook_features)
     answers = [
         model(Task(histories, known_of(histories, training), ~training, 7, seed)).score
         for histories, seed in ((first, 0), (second, 0), (first, 0), (first, 1))
