@@ -30,6 +30,9 @@ COMMANDS = {
     "data": Command(
         "public data sets; check or profile a source of transactions", "fraudnet.profile.command"
     ),
+    "describe": Command(
+        "what each layer of a network costs", "fraudnet.training.describe_command"
+    ),
     "train": Command(
         "train, calibrate and choose a threshold",
         "fraudnet.training.command", "add_train_arguments", "run_train",
