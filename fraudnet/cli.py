@@ -49,6 +49,9 @@ COMMANDS = {
         "inspect or verify a .tflite",
         "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",
     ),
+    "scale": Command(
+        "search compound scaling, or train the family of sizes", "fraudnet.search.scale_command"
+    ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
     "feed": Command(
         "write what a device is given: history, reputation, transactions",
