@@ -30,6 +30,9 @@ COMMANDS = {
     "data": Command(
         "public data sets; check or profile a source of transactions", "fraudnet.profile.command"
     ),
+    "describe": Command(
+        "what each layer of a network costs", "fraudnet.training.describe_command"
+    ),
     "train": Command(
         "train, calibrate and choose a threshold",
         "fraudnet.training.command", "add_train_arguments", "run_train",
@@ -45,6 +48,9 @@ COMMANDS = {
     "artifact": Command(
         "inspect or verify a .tflite",
         "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",
+    ),
+    "scale": Command(
+        "search compound scaling, or train the family of sizes", "fraudnet.search.scale_command"
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
     "feed": Command(

@@ -22,9 +22,9 @@ def newest(x: Any, dropped: int) -> Any:
 def windowed_sum(x: Any, window: int) -> Any:
     """Sum over each position and the window - 1 before it: [B, L, C] to [B, L - window + 1, C].
 
-    By doubling (the sum over 2n positions is the sum of two sums over n), which takes log2(window)
-    additions and, unlike the difference of two cumulative sums, rounds alike wherever the window
-    stands in the sequence.
+    By doubling (the sum over 2n positions is the sum of two sums over n; Hillis and Steele 1986,
+    "Data Parallel Algorithms", partial sums), which takes log2(window) additions and, unlike the
+    difference of two cumulative sums, rounds alike wherever the window stands in the sequence.
     """
     span = 1
     while span < window:
@@ -36,6 +36,10 @@ def windowed_sum(x: Any, window: int) -> Any:
 @keras.saving.register_keras_serializable("fraudnet")
 class Conv1x1(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
     """1x1 convolution: mixes the channels of each position, alike at all of them.
+
+    y[t] = W' x[t] + b (Lin et al. 2014, "Network In Network", section 3.1; the pointwise
+    convolution of Howard et al. 2017, "MobileNets", section 3.1). Stem, head, expansion, and, with
+    no activation after it, the linear bottleneck (Sandler et al. 2018, "MobileNetV2", section 3.2).
 
     The sum over a kernel of one position is a matrix product, and is computed as one: on a CPU
     several times faster than the general convolution of the same mathematics.

@@ -161,6 +161,11 @@ def build_network(config: NetworkConfig, specification: FeatureSpecification) ->
 def _inverted_residual(
     x: Any, valid: Any, config: NetworkConfig, dilation: int, name: str
 ) -> tuple[Any, Any, int]:
+    """Expand, filter, squeeze and excite, project linearly, add the input.
+
+    Sandler et al. 2018, "MobileNetV2", section 3.3: from C channels over t C back to C, at
+    t C (C + k + C) multiply-accumulates a position in one dimension, those of the squeeze apart.
+    """
     expanded = config.width * config.expansion
     depthwise = CausalDepthwise(config.kernel_size, dilation, name=f"{name}_depthwise")
     squeeze = CausalSqueezeExcitation(

@@ -40,6 +40,9 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training period")
     parser.add_argument(
+        "--size", metavar="NAME", help="of the network: nano, micro, small, base or large"
+    )
+    parser.add_argument(
         "--alerts-per-day", type=float, metavar="N", help="alert budget, sets the threshold"
     )
     parser.add_argument(
@@ -98,6 +101,7 @@ def experiment_of(arguments: argparse.Namespace) -> "Experiment":
 
     flags = {
         "data.recipe": arguments.recipe,
+        "network.size": arguments.size,
         "training.epochs": arguments.epochs,
         "training.seed": arguments.seed,
         "alerts.per_day": arguments.alerts_per_day,

@@ -11,6 +11,7 @@ from pydantic import Field
 from fraudnet.configuration import Section, parse_section, read_toml
 from fraudnet.errors import InputError
 from fraudnet.network.network import NetworkConfig
+from fraudnet.network.scaling import with_size
 from fraudnet.training.fitting import TrainingConfig
 from fraudnet.transactions.recipe import load_recipe, nearest
 from fraudnet.windows.periods import SplitConfig
@@ -79,12 +80,17 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
         name_or_path: such as "simulated" or "mine.toml".
         overrides: "section.key=value" each, the value as TOML writes it (text without quotes too).
 
+    `network.size` (nano, micro, small, base, large) stands for the keys that it sets, so that the
+    experiment holds their numbers; one of those beside it is refused.
+
     Raises:
         InputError: there is no such experiment, or a key is unknown or not as expected.
     """
     values, place = _values(name_or_path)
     for override in overrides:
         _override(values, override)
+    if isinstance(network := values.get("network"), dict):
+        values["network"] = with_size(network, place)
     experiment = parse_section(Experiment, values, place)
     if "label_delay_days" in experiment.split.model_fields_set:
         return experiment
