@@ -269,6 +269,25 @@ class Recipe(_Strict):
         optional = tuple(name for name in self.optional if name not in asked)
         return self.model_copy(update={**further, "optional": optional})
 
+    def with_report(self, names: Iterable[str], optional: Iterable[str] = ()) -> Self:
+        """The recipe that also reads these columns for reports.
+
+        Args:
+            names: those not yet declared keep their names, and a file must have them.
+            optional: likewise, but a file may lack them.
+
+        Raises:
+            InputError: a name is one of ours that the recipe does not declare.
+        """
+        lenient = [name for name in optional if name not in self.source_columns]
+        new = [*(name for name in names if name not in self.source_columns), *lenient]
+        if ours := [name for name in new if name in CANONICAL]:
+            raise InputError(
+                f"recipe {self.name}: '{ours[0]}' is not declared; say which column it is"
+            )
+        report = self.report | {name: name for name in new}
+        return self.model_copy(update={"report": report, "optional": (*self.optional, *lenient)})
+
 
 def parse_recipe(data: Mapping[str, object], place: str) -> Recipe:
     """The recipe that a table of keys declares.
