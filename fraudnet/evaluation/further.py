@@ -15,6 +15,12 @@ AT_BUDGET = {
 }
 """Rates at the threshold, by their names among a period's figures."""
 
+WITHOUT_REPUTATION = (
+    "average_precision", "roc_auc", "recall_at_fpr_1pct", "recall_at_alert_budget",
+    "alerts_per_day",
+)  # fmt: skip
+"""What is measured without the reputation of counterparties, too."""
+
 
 def further_figures(
     scored: Scored, threshold: float, alerts_per_day: float, resamples: int, seed: int
@@ -77,14 +83,17 @@ def without_reputation(
         resamples: of the accounts.
         seed: of the draws.
     """
-    (recall,) = rates_of(scored, threshold, _whole(scored), 0, seed).point["recall"]
-    found = ranking_figures(_ranking(scored).curve()) | {"recall_at_alert_budget": float(recall)}
+    flagged = scored.score >= threshold
+    found = ranking_figures(_ranking(scored).curve()) | {
+        "recall_at_alert_budget": float(flagged[scored.is_fraud == 1].mean()),
+        "alerts_per_day": float(flagged.sum() / scored.days),
+    }
     found |= _intervals(scored, threshold, resamples, seed)
     return {
-        f"{name}_without_reputation": found[name]
-        for base in ("average_precision", "roc_auc", "recall_at_fpr_1pct", "recall_at_alert_budget")
-        for name in (base, f"{base}_low", f"{base}_high")
-        if name in found
+        f"{name}_without_reputation{end}": found[f"{name}{end}"]
+        for name in WITHOUT_REPUTATION
+        for end in ("", "_low", "_high")
+        if f"{name}{end}" in found
     }
 
 

@@ -19,7 +19,7 @@ FEWEST_DEFRAUDED = 10
 """Defrauded accounts from which on an interval is given; of fewer it is narrow by accident."""
 
 OTHERS = "(others)"
-NOT_GIVEN = "(not given)"
+NOT_GIVEN = "(none or unknown)"
 RATES = ("selection_rate", "recall", "false_positive_rate", "precision", "value_recall")
 _EARLIER = {0: "none", 1: "1 to 4", 5: "5 to 19", 20: "20 to 99", 100: "100 and more"}
 _COUNTS = 6  # transactions, frauds, flagged, caught, money of frauds, money of the caught
