@@ -12,6 +12,11 @@ COMPARED = ("selection_rate", "recall", "false_positive_rate", "precision")
 TOLERATED = 0.8
 """The four-fifths rule (EEOC 1978, 29 CFR 1607.4 D), applied both ways: 0.8 to 1.25."""
 
+EXPECTED = 5
+"""Events that a group must have, or be expected to have if it were treated as the largest group is,
+before a difference is told (Cochran 1954, "Some Methods for Strengthening the Common Chi-square
+Tests"). A group of few has none by chance, and resampling cannot know it."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -22,7 +27,8 @@ class Group:
         transactions: of the group.
         frauds: among them.
         rates: by name; those that are not defined are left out.
-        ratios: likewise, with intervals over accounts; the largest group has none.
+        ratios: likewise, with intervals over accounts where there are 5 events, or should be;
+            the largest group has none.
     """
 
     value: str
@@ -61,7 +67,11 @@ def groups_of(
         seed: of the draws.
     """
     rates = rates_of(scored, threshold, grouping, resamples, seed)
-    order = np.argsort(-rates.counts[:, 0], kind="stable").tolist()
+    transactions, frauds, flagged, *_ = rates.counts.T
+    wholes = dict(
+        zip(COMPARED, (transactions, frauds, transactions - frauds, flagged), strict=True)
+    )
+    order = np.argsort(-transactions, kind="stable").tolist()
     groups = []
     for at in order:
         own = {name: float(rates.point[name][at]) for name in COMPARED}
@@ -73,12 +83,13 @@ def groups_of(
             again = rates.resampled[name]
             bases = again[:, order[0]]
             ratio = np.divide(again[:, at], bases, out=np.full_like(bases, np.nan), where=bases > 0)
-            ratios[name] = Estimate(own[name] / float(base), interval_of(ratio))
+            told = max(base, own[name]) * wholes[name][at] >= EXPECTED
+            ratios[name] = Estimate(own[name] / float(base), interval_of(ratio) if told else None)
         groups.append(
             Group(
                 grouping.values[at],
-                int(rates.counts[at, 0]),
-                int(rates.counts[at, 1]),
+                int(transactions[at]),
+                int(frauds[at]),
                 {name: value for name, value in own.items() if not np.isnan(value)},
                 ratios,
             )

@@ -103,7 +103,7 @@ def model_card(report: Report, card: Card) -> str:
         fewest_accounts=FEWEST_ACCOUNTS,
         table=_table,
     )
-    return re.sub(r"\n{3,}", "\n\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text.rstrip()) + "\n"
 
 
 def cell(text: object) -> str:

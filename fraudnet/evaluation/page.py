@@ -53,8 +53,9 @@ def _protocol(report: Report) -> str:
     return (
         f"{len(scored.score):,} labelled transactions, {frauds:,} of them frauds on "
         f"{report.defrauded:,} accounts, on {scored.days} days that the network has not seen. "
-        f"A transaction is flagged from a probability of {report.sample.threshold:.4g} on, which "
-        f"was chosen before for {report.sample.alerts_per_day:g} alerts a day."
+        f"A transaction is flagged from a probability of {report.sample.threshold:.4g} on, chosen "
+        f"before by {report.sample.chosen_by}; {report.sample.alerts_per_day:g} alerts a day can "
+        "be looked at."
     )
 
 

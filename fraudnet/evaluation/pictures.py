@@ -76,7 +76,7 @@ def slice_recall(slices: list[Slice], overall: float) -> Picture | None:
         axes.plot(recall.value, at, "o", color=BLUE)
     axes.axvline(overall, color=GREY, linestyle=":", label=f"all {overall:.1%}")
     axes.set_yticks(range(len(shown)), [_plain_text(each.value) for each in shown])
-    axes.set(xlim=(-0.02, 1.02), xlabel="recall at the threshold")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(shown) - 0.4), xlabel="recall at the threshold")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.legend(frameon=False)
     caption = f"Recall by {shown[0].grouping}, with 95 % intervals where they can be told."

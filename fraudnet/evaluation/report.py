@@ -25,6 +25,7 @@ class Sample:
     Attributes:
         scored: with their scores.
         threshold: from which score on a transaction is flagged.
+        chosen_by: how the threshold was chosen.
         alerts_per_day: the alert budget.
         earlier: [N] how many earlier transactions of its account the data hold.
         features: divisions by what the network reads.
@@ -36,6 +37,7 @@ class Sample:
 
     scored: Scored
     threshold: float
+    chosen_by: str
     alerts_per_day: float
     earlier: Ints
     features: list[Grouping]

@@ -6,6 +6,7 @@ from fraudnet.evaluation.bootstrap import Estimate, Interval
 
 _COUNTS = ("transactions", "compromised_accounts")
 _SPELT = {
+    "brier": "Brier",
     "roc auc": "ROC AUC",
     "partial auc": "partial AUC",
     "fpr 1pct": "1 % false positives",

@@ -156,6 +156,7 @@ def _sample(prepared: Prepared, facts: Facts, measured: Measured) -> Sample:
     return Sample(
         scored=measured.scored,
         threshold=facts.threshold.probability,
+        chosen_by=facts.threshold.chosen_by,
         alerts_per_day=experiment.alerts.per_day,
         earlier=rows - histories.offsets[account],
         features=_features(histories, rows),

@@ -18,7 +18,7 @@ class Sliced:
     """A column's values.
 
     Attributes:
-        values: the distinct ones.
+        values: the distinct ones, sorted.
         code: [N] index of each row's value, in the order of the source; -1 where it has none.
     """
 
@@ -57,11 +57,13 @@ class SliceColumns:
 
     def done(self) -> dict[str, Sliced]:
         """The columns by name; those that no piece had are left out."""
-        return {
-            name: Sliced(tuple(values), np.concatenate(self._codes[name]))
-            for name, values in self._values.items()
-            if name in self._found
-        }
+        found = {}
+        for name in self._found:
+            values = sorted(self._values[name])
+            rank = {value: at for at, value in enumerate(values)}
+            codes = np.array([*(rank[value] for value in self._values[name]), -1], np.int16)
+            found[name] = Sliced(tuple(values), codes[np.concatenate(self._codes[name])])
+        return found
 
     def _coded(self, name: str, column: pa.ChunkedArray) -> npt.NDArray[np.int16]:
         known = self._values[name]

@@ -273,20 +273,22 @@ class Recipe(_Strict):
         """The recipe that also reads these columns for reports.
 
         Args:
-            names: those not yet declared keep their names, and a file must have them.
-            optional: likewise, but a file may lack them.
+            names: those not yet declared keep their names; a file that lacks one is refused.
+            optional: likewise, but a file may lack those that are not declared.
 
         Raises:
             InputError: a name is one of ours that the recipe does not declare.
         """
-        lenient = [name for name in optional if name not in self.source_columns]
-        new = [*(name for name in names if name not in self.source_columns), *lenient]
+        declared, needed = self.source_columns, set(names)
+        may_lack = [name for name in optional if name not in declared]
+        new = [*sorted(needed - declared.keys()), *may_lack]
         if ours := [name for name in new if name in CANONICAL]:
             raise InputError(
                 f"recipe {self.name}: '{ours[0]}' is not declared; say which column it is"
             )
         report = self.report | {name: name for name in new}
-        return self.model_copy(update={"report": report, "optional": (*self.optional, *lenient)})
+        kept = tuple(name for name in (*self.optional, *may_lack) if name not in needed)
+        return self.model_copy(update={"report": report, "optional": kept})
 
 
 def parse_recipe(data: Mapping[str, object], place: str) -> Recipe:
