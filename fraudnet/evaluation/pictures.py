@@ -34,7 +34,7 @@ def _roc(sample: Sample) -> Picture:
     axes.step(false_positive_rate, recall, where="post", color=BLUE)
     flagged = sample.scored.score >= sample.threshold
     point = (flagged & ~fraud).sum() / (~fraud).sum(), (flagged & fraud).sum() / fraud.sum()
-    axes.plot(*point, "o", color=ORANGE, label="at the alert budget")
+    axes.plot(*point, "o", color=ORANGE, label="at the threshold")
     axes.axvline(0.01, color=GREY, linestyle=":", label="1 % false positives")
     axes.set(xlim=(1e-5, 1), ylim=(0, 1.02))
     axes.set_xscale("symlog", linthresh=1e-4)
