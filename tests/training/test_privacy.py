@@ -67,7 +67,8 @@ def test_the_artifact_names_none(world: World) -> None:
 def test_mlflow_is_told_of_none(world: World) -> None:
     names = identifiers(world)
     files = [path for path in world.logged.parent.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".db", ".json", ".png", ".tflite", ".html", ".parquet"}
+    kinds = {".db", ".json", ".png", ".tflite", ".html", ".md", ".parquet"}
+    assert {path.suffix for path in files} >= kinds
     for path in files:
         assert named_in(path, names) == set(), path
 
