@@ -80,6 +80,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
     from fraudnet.artifact.command import export_and_log, print_exported
     from fraudnet.training.command import experiment_of, print_figures, quarantine_in
     from fraudnet.training.prepare import prepare
+    from fraudnet.training.reporting import CARD, PAGE, ReportFiles
     from fraudnet.training.tracking import store_hint, tracked_run
     from fraudnet.training.train import evaluate, train
     from fraudnet.training.trained import save_trained
@@ -96,7 +97,8 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
         with _step("train"):
             trained = train(prepared)
         with _step("evaluate"):
-            trained = evaluate(prepared, trained)
+            files = ReportFiles(output / "model" / PAGE, output / "model" / CARD)
+            trained = evaluate(prepared, trained, files)
             save_trained(trained, output / "model")
             print_figures(trained.facts.metrics["test"], "test", as_json=False)
         with _step("export"):
@@ -111,6 +113,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "transactions": place_of(data),
         "model": str(output / "model"),
+        "report": str(files.page),
         "artifact": str(artifact),
         "decisions": str(output / "decisions.jsonl"),
         "cases": str(output / "cases.sqlite"),
@@ -121,7 +124,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _summary_text(summary: dict[str, Any]) -> str:
-    made = ("transactions", "model", "artifact", "decisions", "cases", "review")
+    made = ("transactions", "model", "report", "artifact", "decisions", "cases", "review")
     lines = ["", "Made:", *(f"  {name}: {summary[name]}" for name in made if summary[name])]
     lines.append(f"Look at the runs: {summary['runs']}")
     if summary["review"]:

@@ -62,7 +62,7 @@ def fraud_rate(data: OverTime) -> Picture | None:
         f"{overall:.3%}."
     )
     caption = f"Fraud share by {unit}, with 95 % Wilson intervals."
-    return _picture(figure, caption, alt)
+    return picture(figure, caption, alt)
 
 
 def transactions(data: OverTime) -> Picture:
@@ -87,7 +87,7 @@ def transactions(data: OverTime) -> Picture:
         f"unlabelled share from {np.nanmin(unlabelled):.1%} to {np.nanmax(unlabelled):.1%}."
     )
     caption = f"Transactions a day and unlabelled share, by {_unit(data)}."
-    return _picture(figure, caption, alt)
+    return picture(figure, caption, alt)
 
 
 def counts(data: Histogram, x: str, y: str, caption: str) -> Picture:
@@ -98,7 +98,7 @@ def counts(data: Histogram, x: str, y: str, caption: str) -> Picture:
     axes.set(xscale="log", yscale="log", ylim=(0.8, 2.0 * values.max()))
     axes.xaxis.set_major_formatter(_AS_WRITTEN)
     axes.yaxis.set_major_formatter(_AS_WRITTEN)
-    return _picture(figure, caption, f"{caption} {_range_of(data)}")
+    return picture(figure, caption, f"{caption} {_range_of(data)}")
 
 
 def shares(data: Histogram, x: str, caption: str, *, log: bool) -> Picture:
@@ -116,7 +116,7 @@ def shares(data: Histogram, x: str, caption: str, *, log: bool) -> Picture:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
-    return _picture(figure, caption, f"{caption} {_range_of(data)}")
+    return picture(figure, caption, f"{caption} {_range_of(data)}")
 
 
 def _range_of(data: Histogram) -> str:
@@ -158,7 +158,8 @@ def _dates(axes: Axes) -> None:
     axes.set_xlabel("date, UTC")
 
 
-def _picture(figure: Figure, caption: str, alt: str) -> Picture:
+def picture(figure: Figure, caption: str, alt: str) -> Picture:
+    """A figure as a page shows it; it is drawn without any window."""
     FigureCanvasAgg(figure)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DOTS_PER_INCH)

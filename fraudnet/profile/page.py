@@ -1,11 +1,8 @@
 """The profile as one HTML page: its sections in the order in which a practitioner reads them."""
 
-from importlib import resources
-
-from jinja2 import Environment, StrictUndefined
-
 from fraudnet.profile import sections
 from fraudnet.profile.drift import SHIFTED, Drift
+from fraudnet.profile.html import html
 from fraudnet.profile.leaks import ARTEFACT, GIVEN_AWAY, Evidence, LeakReport
 from fraudnet.profile.statistics import Statistics
 from fraudnet.profile.tables import Section, Table, or_none, share, short
@@ -13,10 +10,6 @@ from fraudnet.profile.tables import Section, Table, or_none, share, short
 
 def page(statistics: Statistics, drift: Drift, leaks: LeakReport) -> str:
     """The page as HTML that needs no other file; every text of the data is escaped."""
-    template = resources.files(__package__).joinpath("page.html.jinja").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     parts = [
         sections.source(statistics, _findings(statistics, drift, leaks)),
         sections.overview(statistics),
@@ -28,8 +21,7 @@ def page(statistics: Statistics, drift: Drift, leaks: LeakReport) -> str:
         _drift(drift),
         _leaks(leaks),
     ]
-    title = statistics.origin.report.source
-    return environment.from_string(template).render(title=title, sections=parts)
+    return html(f"Data profile: {statistics.origin.report.source}", parts)
 
 
 def _findings(statistics: Statistics, drift: Drift, leaks: LeakReport) -> list[str]:

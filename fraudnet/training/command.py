@@ -10,7 +10,9 @@ from fraudnet.errors import InputError
 from fraudnet.transactions.place import parse_source
 
 if TYPE_CHECKING:
+    from fraudnet.evaluation.report import Beside
     from fraudnet.training.experiment import Experiment
+    from fraudnet.training.prepare import Prepared
 
 _TRAIN_EPILOG = """\
 Rows that cannot be used go to quarantine.parquet in the output directory, each with its line and
@@ -23,6 +25,9 @@ example:
   fraudnet train --data data/sample_transactions.csv.gz --set training.epochs=20 --output model"""
 
 _EVALUATE_EPILOG = """\
+Writes report.html (one page, figures and pictures) and MODEL_CARD.md beside the network. Kinds of
+fraud and groups of customers are named in the experiment, under [evaluation].
+
 exit status: 0 done, 2 wrong input
 
 example:
@@ -88,6 +93,13 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=parse_source, required=True, metavar="SOURCE", help="labelled transactions"
     )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="the page (default: DIR/report.html)"
+    )
+    parser.add_argument(
+        "--beside", type=Path, metavar="DIR",
+        help="another network, evaluated on the same days; its figures are shown beside",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -138,19 +150,40 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """Evaluate on the test period; the figures are also kept with the network.
 
     Raises:
-        InputError: the data or the network cannot be used.
+        InputError: the data or the network cannot be used, or the page cannot be written.
     """
     from fraudnet.training.prepare import prepare
+    from fraudnet.training.reporting import CARD, PAGE, ReportFiles
     from fraudnet.training.train import evaluate
     from fraudnet.training.trained import load_trained, save_trained
+    from fraudnet.transactions.reading import refuse_overwriting
 
+    files = ReportFiles(arguments.report or arguments.model / PAGE, arguments.model / CARD)
+    refuse_overwriting(arguments.data, files.page)
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
     print(prepared.report.line(), file=sys.stderr)
-    trained = evaluate(prepared, trained)
+    beside = _beside(arguments.beside, prepared) if arguments.beside else None
+    trained = evaluate(prepared, trained, files, beside)
     save_trained(trained, arguments.model)
     print_figures(trained.facts.metrics["test"], "test", arguments.json)
+    if not arguments.json:
+        print(f"{files.page}: written; open it in a browser")
     return 0
+
+
+def _beside(directory: Path, prepared: "Prepared") -> "Beside":
+    """The figures that another network has of the same test period."""
+    from fraudnet.evaluation.report import Beside
+    from fraudnet.training.trained import load_facts
+
+    facts, test = load_facts(directory), str(prepared.split.test)
+    if "test" not in facts.metrics or facts.periods["test"] != test:
+        raise InputError(
+            f"{directory}: has no figures of {test}; run `fraudnet evaluate --model {directory}` "
+            "on the same data first"
+        )
+    return Beside(directory.resolve().name, facts.metrics["test"])
 
 
 def quarantine_in(directory: Path) -> Path:
@@ -174,8 +207,12 @@ def print_figures(figures: dict[str, float], period: str, as_json: bool) -> None
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", "", title=f"{period} period", show_header=False)
+    table = Table("", "", "95 % interval", title=f"{period} period")
     for name, value in figures.items():
-        shown = f"{value:,.0f}" if name == "transactions" else f"{value:.4g}"
-        table.add_row(name.replace("_", " "), shown)
+        if name.endswith(("_low", "_high")):
+            continue
+        count = name in ("transactions", "compromised_accounts")
+        shown = f"{value:,.0f}" if count else f"{value:.4g}"
+        bounds = [figures[f"{name}_{end}"] for end in ("low", "high") if f"{name}_{end}" in figures]
+        table.add_row(name.replace("_", " "), shown, " to ".join(f"{each:.4g}" for each in bounds))
     Console().print(table)

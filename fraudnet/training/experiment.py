@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fraudnet.configuration import Section, parse_section, read_toml
 from fraudnet.errors import InputError
@@ -15,7 +15,7 @@ from fraudnet.network.scaling import with_size
 from fraudnet.training.fitting import TrainingConfig
 from fraudnet.transactions.recipe import load_recipe, nearest
 from fraudnet.windows.periods import SplitConfig
-from fraudnet.windows.specification import FeatureSpecification
+from fraudnet.windows.specification import NEVER_FEATURES, FeatureSpecification
 
 
 class DataConfig(Section):
@@ -61,6 +61,34 @@ class BatteryConfig(Section):
     )
 
 
+class EvaluationConfig(Section):
+    """What the report of an evaluation looks at; training reads none of it."""
+
+    kind_column: str | None = Field(
+        default=None, description="column that says which kind a fraud is; data may lack it"
+    )
+    group_columns: tuple[str, ...] = Field(
+        default=(), description="columns whose groups are compared for fairness; never a feature"
+    )
+    resamples: int = Field(
+        default=200, ge=20, le=10_000, description="of the accounts, for 95 % intervals"
+    )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that it names."""
+        return (*self.group_columns, *([self.kind_column] if self.kind_column else []))
+
+    @model_validator(mode="after")
+    def _no_names(self) -> Self:
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            raise ValueError(f"column {twice[0]!r} is named twice; leave one out")
+        for name in self.columns:
+            if name in NEVER_FEATURES:
+                raise ValueError(f"{name!r} makes no groups; name a column of few values")
+        return self
+
+
 class Experiment(Section):
     """The whole configuration."""
 
@@ -71,6 +99,16 @@ class Experiment(Section):
     training: TrainingConfig = TrainingConfig()
     alerts: AlertConfig = AlertConfig()
     battery: BatteryConfig = BatteryConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _groups_are_no_features(self) -> Self:
+        for name in self.evaluation.columns:
+            if name in (*(c.column for c in self.features.categorical), *self.features.numeric):
+                raise ValueError(
+                    f"{name!r} is a feature, so evaluation cannot name it; leave one of the two out"
+                )
+        return self
 
 
 def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experiment:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from fraudnet.errors import InputError
 from fraudnet.training.experiment import Experiment
+from fraudnet.training.slice_columns import SliceColumns, Sliced
 from fraudnet.transactions.fingerprint import Fingerprint, fingerprint
 from fraudnet.transactions.place import Source
 from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
@@ -35,6 +36,7 @@ class Prepared:
         experiment: with the vocabularies of the training period filled in.
         split: its periods.
         histories: of all its transactions.
+        slices: columns by name that the evaluation alone reads, in the order of the source.
         folder: that the histories are mapped from; None where they are in memory.
     """
 
@@ -44,23 +46,17 @@ class Prepared:
     experiment: Experiment
     split: Split
     histories: Histories
+    slices: dict[str, Sliced]
     folder: TemporaryDirectory[str] | None = None
 
 
-def read_data(
-    source: Source,
-    experiment: Experiment,
-    quarantine: Path | None = None,
-    *,
-    require_labels: bool = False,
-) -> Transactions:
+def read_data(source: Source, experiment: Experiment) -> Transactions:
     """Read a source with the experiment's recipe and whatever columns its features name.
 
     Raises:
         InputError: the source or the experiment cannot be used.
     """
-    options = _options(experiment, quarantine, require_labels=require_labels)
-    return read_transactions(source, _recipe(experiment), options)
+    return read_transactions(source, _recipe(experiment), _options(experiment))
 
 
 def prepare(source: Source, experiment: Experiment, quarantine: Path | None = None) -> Prepared:
@@ -78,10 +74,13 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
     """
     if experiment.data.memory_limit_mb is not None:
         return _prepare_on_disk(source, experiment, quarantine, experiment.data.memory_limit_mb)
-    read = read_data(source, experiment, quarantine, require_labels=True)
-    timestamps = read.table["timestamp"]
+    options = _options(experiment, quarantine, require_labels=True)
+    read = read_transactions(source, _evaluated(experiment), options)
+    slices = _slice_columns(experiment)
+    table = slices.take(read.table)
+    timestamps = table["timestamp"]
     split = split_by_time(timestamps.cast(pa.int64()).to_numpy(), experiment.split)
-    training = read.table.filter(
+    training = table.filter(
         pc.and_(
             pc.greater_equal(timestamps, pa.scalar(split.training.begin, timestamps.type)),
             pc.less(timestamps, pa.scalar(split.training.end, timestamps.type)),
@@ -91,10 +90,11 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
     return Prepared(
         source=source,
         report=read.report,
-        fingerprint=fingerprint(read.table),
+        fingerprint=fingerprint(table),
         experiment=experiment.model_copy(update={"features": features}),
         split=split,
-        histories=build_histories(read.table, features, experiment.split.label_delay_days),
+        histories=build_histories(table, features, experiment.split.label_delay_days),
+        slices=slices.done(),
     )
 
 
@@ -123,10 +123,12 @@ def _prepare_in(
     memory_limit_mb: int,
 ) -> Prepared:
     options = _options(experiment, quarantine, require_labels=True)
-    reading = Reading(source, _recipe(experiment), options)
+    reading = Reading(source, _evaluated(experiment), options)
+    slices = _slice_columns(experiment)
     spool = Spool(Path(folder.name), experiment.features, experiment.split.label_delay_days)
     whole = Fingerprint()
-    for piece in tqdm(reading, desc="reading", unit=" pieces", disable=None, leave=False):
+    pieces = map(slices.take, reading)
+    for piece in tqdm(pieces, desc="reading", unit=" pieces", disable=None, leave=False):
         spool.add(piece)
         whole.add(piece)
     spool.close()
@@ -143,6 +145,7 @@ def _prepare_in(
         experiment=experiment.model_copy(update={"features": features}),
         split=split,
         histories=histories,
+        slices=slices.done(),
         folder=folder,
     )
 
@@ -153,8 +156,19 @@ def _recipe(experiment: Experiment) -> Recipe:
     return load_recipe(experiment.data.recipe).with_features(categorical, features.numeric)
 
 
+def _evaluated(experiment: Experiment) -> Recipe:
+    """The recipe that also reads what the evaluation alone looks at."""
+    evaluation = experiment.evaluation
+    kind = [] if evaluation.kind_column is None else [evaluation.kind_column]
+    return _recipe(experiment).with_report(evaluation.group_columns, optional=kind)
+
+
+def _slice_columns(experiment: Experiment) -> SliceColumns:
+    return SliceColumns(experiment.evaluation.columns, _recipe(experiment).source_columns)
+
+
 def _options(
-    experiment: Experiment, quarantine: Path | None, *, require_labels: bool
+    experiment: Experiment, quarantine: Path | None = None, *, require_labels: bool = False
 ) -> ReadOptions:
     share = experiment.data.max_bad_share
     return ReadOptions(quarantine, share, require_labels=require_labels)

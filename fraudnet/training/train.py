@@ -13,12 +13,15 @@ import tensorflow as tf
 
 from fraudnet.errors import InputError
 from fraudnet.evaluation.figures import figures
+from fraudnet.evaluation.further import further_figures
 from fraudnet.evaluation.metrics import Scored, figures_of, threshold_for_alerts
+from fraudnet.evaluation.report import Beside
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.calibration import fit_calibration, fit_distance
 from fraudnet.training.checkpoint import Checkpoint
 from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.prepare import Prepared
+from fraudnet.training.reporting import Measured, ReportFiles, log_scores, report_test
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tensorboard import TensorBoardProgress
 from fraudnet.training.tracking import (
@@ -86,11 +89,11 @@ def train(
             prepared.split.validation.days,
             experiment.alerts.per_day,
         )
-        found = _figures(prepared, network, prepared.split.validation, threshold, "validation")
+        found = _measure(prepared, network, prepared.split.validation, threshold, "validation")
         genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
         return Trained(
             network,
-            _facts(prepared, network, threshold, genuine, run.info.run_id, found),
+            _facts(prepared, network, threshold, genuine, run.info.run_id, found.figures),
             _check_windows(
                 histories, everything, network.receptive_field, experiment.training.seed
             ),
@@ -108,11 +111,23 @@ def _begun(prepared: Prepared, folder: Path | None) -> Checkpoint | None:
     return replace(checkpoint, run_id=state.facts["run_id"]) if state else checkpoint
 
 
-def evaluate(prepared: Prepared, trained: Trained) -> Trained:
+def evaluate(
+    prepared: Prepared,
+    trained: Trained,
+    files: ReportFiles | None = None,
+    beside: Beside | None = None,
+) -> Trained:
     """Measure a trained network on the test period; the figures go to MLflow and into its facts.
 
+    Args:
+        prepared: the data.
+        trained: the network.
+        files: where report and model card are written; they are logged in any case.
+        beside: another network's figures of the same period, for the report.
+
     Raises:
-        InputError: the test period begins before the periods that the network was fitted on end.
+        InputError: the test period begins before the periods that the network was fitted on end,
+            or a file cannot be written.
     """
     validated = trained.facts.periods["validation"].split(" .. ")[1]
     test = prepared.split.test
@@ -125,7 +140,8 @@ def evaluate(prepared: Prepared, trained: Trained) -> Trained:
     with tracked_run("evaluate", trained.facts.mlflow_run_id):
         log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
         threshold = trained.facts.threshold.probability
-        found = _figures(prepared, trained.network, test, threshold, "test")
+        measured = _measure(prepared, trained.network, test, threshold, "test")
+        found = report_test(prepared, trained, measured, files, beside)
     periods = trained.facts.periods | {"test": str(test)}
     metrics = trained.facts.metrics | {"test": found}
     facts = trained.facts.model_copy(update={"periods": periods, "metrics": metrics})
@@ -160,16 +176,17 @@ def _fit_distance(network: Network, known: KnownRows, seed: int) -> None:
     fit_distance(network.distance, activations)
 
 
-def _figures(
+def _measure(
     prepared: Prepared, network: Network, period: Period, threshold: float, name: str
-) -> dict[str, float]:
-    """Figures and pictures of a period's labelled rows, logged and returned."""
+) -> Measured:
+    """Figures of a period's labelled rows; they, pictures and scores are logged."""
     histories, alerts = prepared.histories, prepared.experiment.alerts
     split = prepared.experiment.split
     since = prepared.split.training.begin if split.without_compromised else None
     rows = rows_to_test(histories, period, since)
+    answers = score(network, histories, rows)
     scored = Scored(
-        score=score(network, histories, rows)["fraud_probability"],
+        score=answers["fraud_probability"],
         is_fraud=histories.is_fraud[rows],
         timestamp_us=histories.timestamp_us[rows],
         account=histories.account[rows],
@@ -181,9 +198,12 @@ def _figures(
         raise InputError(
             f"{place_of(prepared.source)}: the {name} period {period} {error}"
         ) from error
+    resamples, seed = prepared.experiment.evaluation.resamples, prepared.experiment.training.seed
+    found |= further_figures(scored, threshold, alerts.per_day, resamples, seed)
     mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
     log_figures(figures(scored, threshold, alerts.per_day), name)
-    return found
+    log_scores(prepared, rows, answers, threshold, name)
+    return Measured(rows, scored, found)
 
 
 def _facts(

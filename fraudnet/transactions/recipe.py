@@ -269,6 +269,27 @@ class Recipe(_Strict):
         optional = tuple(name for name in self.optional if name not in asked)
         return self.model_copy(update={**further, "optional": optional})
 
+    def with_report(self, names: Iterable[str], optional: Iterable[str] = ()) -> Self:
+        """The recipe that also reads these columns for reports.
+
+        Args:
+            names: those not yet declared keep their names; a file that lacks one is refused.
+            optional: likewise, but a file may lack those that are not declared.
+
+        Raises:
+            InputError: a name is one of ours that the recipe does not declare.
+        """
+        declared, needed = self.source_columns, set(names)
+        may_lack = [name for name in optional if name not in declared]
+        new = [*sorted(needed - declared.keys()), *may_lack]
+        if ours := [name for name in new if name in CANONICAL]:
+            raise InputError(
+                f"recipe {self.name}: '{ours[0]}' is not declared; say which column it is"
+            )
+        report = self.report | {name: name for name in new}
+        kept = tuple(name for name in (*self.optional, *may_lack) if name not in needed)
+        return self.model_copy(update={"report": report, "optional": kept})
+
 
 def parse_recipe(data: Mapping[str, object], place: str) -> Recipe:
     """The recipe that a table of keys declares.

@@ -1,6 +1,8 @@
 """`fraudnet train` and `fraudnet evaluate`: what they say and where they put things."""
 
 import argparse
+import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -43,6 +45,59 @@ def test_evaluate_refuses_what_the_network_was_fitted_on(
     *_, error = capsys.readouterr().err.splitlines()
     assert status == 2
     assert error.startswith(f"fraudnet evaluate: {early}: its test period 2025-02-05 00:00 ..")
+
+
+def test_evaluate_writes_a_report_and_a_card_beside_the_network(world: World) -> None:
+    page, card = (world.model / name for name in ("report.html", "MODEL_CARD.md"))
+    precision = world.trained.facts.metrics["test"]["average_precision"]
+    for path in (page, card):
+        assert f"{precision:,.4g}" in path.read_text()
+    assert "transactions.csv" in page.read_text()
+    for text in (page.read_text(), card.read_text()):
+        assert str(world.data.parent) not in text
+        assert "place" in text
+        assert "stolen" in text
+
+
+def test_the_report_goes_where_it_is_wanted_another_network_beside(
+    world: World, scratch: str, tmp_path: Path
+) -> None:
+    model, page = tmp_path / "model", tmp_path / "new" / "page.html"
+    shutil.copytree(world.model, model)
+    for name in ("report.html", "MODEL_CARD.md"):
+        (model / name).unlink()
+    arguments = ["evaluate", "--model", model, "--data", world.data, "--report", page]
+    with logging_to(scratch):
+        assert main([*map(str, arguments), "--beside", str(world.model)]) == 0
+    assert not (model / "report.html").exists()
+    assert (model / "MODEL_CARD.md").exists()
+    assert ">+0<" in page.read_text()
+    assert f">{world.model.name}<" in page.read_text()
+
+
+def test_a_network_without_figures_of_these_days_cannot_stand_beside(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(world.model, other)
+    facts = json.loads((other / "trained.json").read_text())
+    del facts["metrics"]["test"]
+    (other / "trained.json").write_text(json.dumps(facts))
+    arguments = ["evaluate", "--model", world.model, "--data", world.data, "--beside", other]
+    with logging_to(world.store):
+        assert main([*map(str, arguments)]) == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert f"{other}: has no figures of 2025-02-23 00:00 .. 2025-03-02 00:00; run" in error
+
+
+def test_the_report_is_never_written_over_the_data(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = world.data.read_bytes()
+    arguments = ["evaluate", "--model", world.model, "--data", world.data, "--report", world.data]
+    assert main([*map(str, arguments)]) == 2
+    assert "would overwrite the source" in capsys.readouterr().err
+    assert world.data.read_bytes() == before
 
 
 def experiment(*words: str) -> Experiment:

@@ -171,3 +171,19 @@ def test_a_label_delay_that_is_given_stays(tmp_path: Path) -> None:
     assert load_experiment(str(path)).split.label_delay_days == 4
     given = ["data.recipe=sparkov", "split.label_delay_days=7"]
     assert load_experiment("simulated", given).split.label_delay_days == 7
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ('evaluation.group_columns=["account_id"]', "'account_id' makes no groups"),
+        ('evaluation.kind_column="is_fraud"', "'is_fraud' makes no groups"),
+        ('evaluation.group_columns=["band", "band"]', "'band' is named twice"),
+        ('evaluation.group_columns=["fraud_kind"]', "'fraud_kind' is named twice"),
+        ('evaluation.group_columns=["category"]', "'category' is a feature"),
+        ("evaluation.resamples=3", "greater than or equal to 20"),
+    ],
+)
+def test_columns_of_the_evaluation_are_groups_and_no_features(setting: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_experiment("simulated", [setting])

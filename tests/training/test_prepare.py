@@ -148,3 +148,56 @@ def test_a_folder_without_room_is_refused_in_one_line(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with pytest.raises(InputError, match=r"no folder for the windows .* set TMPDIR"):
         prepare(payments, limited)
+
+
+@pytest.fixture(scope="module")
+def grouped(payments: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The payments with a column that no recipe declares, and which differs by row."""
+    skipping = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip")
+    table = pacsv.read_csv(payments, parse_options=skipping)
+    band = np.random.default_rng(0).choice(["young", "old"], len(table))
+    path = tmp_path_factory.mktemp("grouped") / "grouped.parquet"
+    pq.write_table(table.append_column("age_band", [band]), path)
+    return path
+
+
+GROUPS = 'evaluation.group_columns=["age_band", "place"]'
+
+
+@pytest.mark.parametrize("where", [[], ["data.memory_limit_mb=500"]], ids=["memory", "disk"])
+def test_the_evaluations_columns_come_with_their_rows(grouped: Path, where: list[str]) -> None:
+    prepared = prepare(grouped, experiment(GROUPS, *where))
+    source = pq.read_table(grouped, columns=["transaction_id", "age_band", "fraud_kind"])
+    kept = table_read(prepared)["transaction_id"].to_pylist()
+    rows = {row["transaction_id"]: row for row in source.to_pylist()}
+    assert prepared.slices.keys() == {"age_band", "place", "fraud_kind"}
+    for name in ("age_band", "fraud_kind"):
+        column = prepared.slices[name]
+        values = [column.values[code] if code >= 0 else None for code in column.code]
+        assert values == [rows[each][name] or None for each in kept]
+    if prepared.folder:
+        prepared.folder.cleanup()
+
+
+def test_no_trace_of_the_evaluations_columns_is_in_what_is_learnt_from(grouped: Path) -> None:
+    without = prepare(grouped, experiment("evaluation.group_columns=[]"))
+    for where in ([], ["data.memory_limit_mb=500"]):
+        found = prepare(grouped, experiment(GROUPS, *where))
+        assert found.fingerprint == without.fingerprint
+        assert found.histories.columns.keys() == without.histories.columns.keys()
+        if found.folder:
+            found.folder.cleanup()
+    assert without.slices.keys() == {"fraud_kind"}
+
+
+def test_a_group_column_must_be_there_and_a_kind_may_lack(grouped: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no column 'gender'"):
+        prepare(grouped, experiment('evaluation.group_columns=["gender"]'))
+    table = pq.read_table(grouped).drop_columns(["fraud_kind", "place"])
+    path = tmp_path / "bare.parquet"
+    pq.write_table(table, path)
+    assert prepare(path, experiment('evaluation.group_columns=["age_band"]')).slices.keys() == {
+        "age_band"
+    }
+    with pytest.raises(InputError, match="there is no column 'place'"):
+        prepare(path, experiment())

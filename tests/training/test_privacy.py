@@ -55,7 +55,8 @@ def test_the_search_finds_them_where_they_are(world: World, tmp_path: Path) -> N
 
 
 def test_the_trained_network_names_none(world: World) -> None:
-    for name in ("trained.json", "windows.npz", "network.weights.h5"):
+    own = ("trained.json", "windows.npz", "network.weights.h5", "report.html", "MODEL_CARD.md")
+    for name in own:
         assert named_in(world.model / name, identifiers(world)) == set()
 
 
@@ -66,7 +67,8 @@ def test_the_artifact_names_none(world: World) -> None:
 def test_mlflow_is_told_of_none(world: World) -> None:
     names = identifiers(world)
     files = [path for path in world.logged.parent.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".db", ".json", ".png", ".tflite"}
+    kinds = {".db", ".json", ".png", ".tflite", ".html", ".md", ".parquet"}
+    assert {path.suffix for path in files} >= kinds
     for path in files:
         assert named_in(path, names) == set(), path
 

@@ -3,17 +3,21 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from matplotlib.image import imread
 from mlflow.entities import Run
 
 from fraudnet.errors import InputError
+from fraudnet.evaluation.scores import read_scores
 from fraudnet.training.tracking import log_configuration, store_hint, tracked_run
 from fraudnet.training.train import evaluate
+from fraudnet.transactions.fingerprint import fingerprint
 from tests.training.world import BAD_LINES, World, experiment, logging_to
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -103,8 +107,42 @@ def test_the_figures_of_each_period_are_metrics(world: World, run: Run) -> None:
         for period in ("validation", "test")
         for name, value in world.trained.facts.metrics[period].items()
     }
-    assert len(expected) == 22
+    assert expected.keys() >= {"validation_average_precision_low", "test_roc_auc"}
     assert {name: run.data.metrics.get(name) for name in expected} == expected
+
+
+def test_report_card_and_scores_are_there(world: World, run: Run) -> None:
+    for name in ("report.html", "MODEL_CARD.md"):
+        assert (artifacts(world, run) / name).read_text() == (world.model / name).read_text()
+    scores = {path.name for path in (artifacts(world, run) / "scores").iterdir()}
+    assert scores == {"validation.parquet", "test.parquet"}
+
+
+@pytest.mark.parametrize("period", ["validation", "test"])
+def test_the_scores_are_those_of_the_source_rows(world: World, run: Run, period: str) -> None:
+    found = read_scores(artifacts(world, run) / "scores" / f"{period}.parquet")
+    facts = world.trained.facts
+    assert found.fingerprint == fingerprint(world.table)
+    assert found.period == facts.periods[period]
+    assert found.threshold == facts.threshold.probability
+    table = world.table.take(found.row)
+    begin, end = (datetime.fromisoformat(f"{m}+00:00") for m in found.period.split(" .. "))
+    moments = world.table["timestamp"].to_pylist()
+    labels = world.table["is_fraud"].to_pylist()
+    expected = [
+        row for row, (moment, label) in enumerate(zip(moments, labels, strict=True))
+        if begin <= moment < end and label is not None
+    ]  # fmt: skip
+    assert found.row.tolist() == expected
+    assert found.amount.tolist() == table["amount"].to_pylist()
+    assert found.is_fraud.tolist() == table["is_fraud"].to_pylist()
+    assert found.timestamp_us.tolist() == table["timestamp"].cast("int64").to_pylist()
+    pairs = set(zip(found.account.tolist(), table["account_id"].to_pylist(), strict=True))
+    assert len(pairs) == len(set(found.account.tolist())) == len(set(table["account_id"]))
+    place = np.argsort(world.prepared.histories.source_row)
+    for name in ("fraud_probability", "ood_distance"):
+        answers = world.answers[name][place[found.row]]
+        np.testing.assert_allclose(getattr(found, name), answers, rtol=1e-3, atol=1e-5)
 
 
 def test_the_export_adds_parity_size_and_file(world: World, run: Run) -> None:

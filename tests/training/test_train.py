@@ -118,10 +118,46 @@ def test_the_figures_are_those_of_scikit_learn(world: World, period: str) -> Non
     }
     figures = world.trained.facts.metrics[period]
     assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=1e-4)
-    assert figures.keys() - expected == {
-        "card_precision_at_10",
-        "card_precision_at_10_ceiling",
+    further = {
+        "card_precision_at_10", "card_precision_at_10_ceiling", "partial_auc_fpr_1pct",
+        "partial_auc_fpr_5pct", "recall_at_fpr_1pct", "recall_at_10_alerts_a_day",
+        "compromised_accounts", "never_detected_share", "mean_frauds_before_detection",
+        "mean_money_lost_before_detection",
+    }  # fmt: skip
+    assert figures.keys() >= further
+    assert figures["partial_auc_fpr_5pct"] == pytest.approx(
+        roc_auc_score(label, probability, max_fpr=0.05), rel=1e-4
+    )
+    assert all(np.isfinite(value) for value in figures.values())
+
+
+def test_without_reputation_every_count_is_unknown(world: World) -> None:
+    network, histories = world.trained.network, world.prepared.histories
+    columns = {
+        name: np.full(len(histories), -1, np.float32) if "counterparty_" in name else values
+        for name, values in histories.columns.items()
     }
+    checked = chosen(world, "test")
+    bare = replace(histories, columns=columns)
+    answers = predict_rows(network.scores, network.receptive_field, bare, checked)
+    score = answers["fraud_probability"][:, 0]
+    label = histories.is_fraud[checked]
+    flagged = score >= world.trained.facts.threshold.probability
+    figures = world.trained.facts.metrics["test"]
+    assert not np.allclose(score, world.answers["fraud_probability"][checked])
+    assert {
+        name: figures[f"{name}_without_reputation"]
+        for name in ("average_precision", "roc_auc", "recall_at_alert_budget", "alerts_per_day")
+    } == pytest.approx(
+        {
+            "average_precision": average_precision_score(label, score),
+            "roc_auc": roc_auc_score(label, score),
+            "recall_at_alert_budget": recall_score(label, flagged),
+            "alerts_per_day": flagged.sum() / 7,
+        },
+        rel=1e-4,
+    )
+    assert "roc_auc_without_reputation" not in world.trained.facts.metrics["validation"]
 
 
 def test_it_has_learnt_something(world: World) -> None:

@@ -44,6 +44,8 @@ SETTINGS = (
     "training.weight_averaging=0.9",
     "alerts.per_day=10",
     "alerts.accounts_per_day=10",
+    'evaluation.group_columns=["place"]',
+    "evaluation.resamples=40",
 )
 BAD_LINES = {
     "amount_not_a_number": "T900000001,2025-01-05T10:00:00Z,A000001,C000001,much,food,P01,0,,,1.5",

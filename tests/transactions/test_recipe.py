@@ -149,6 +149,22 @@ def test_a_canonical_feature_that_the_recipe_lacks_is_refused() -> None:
         load_recipe("handbook").with_features(categorical=["category"])
 
 
+def test_report_columns_are_read_beside_the_others() -> None:
+    asked = load_recipe("canonical").with_report(["age_band", "place"], optional=["tier"])
+    assert asked.report == {"fraud_kind": "fraud_kind", "age_band": "age_band", "tier": "tier"}
+    assert asked.categorical == {"place": "place"}
+    assert not any(asked.may_lack(name) for name in ("age_band", "place"))
+    assert asked.may_lack("tier")
+    assert asked.may_lack("fraud_kind")
+    mapped = load_recipe("handbook").with_report([], optional=["fraud_kind"])
+    assert mapped == load_recipe("handbook")
+
+
+def test_a_report_column_is_none_of_ours() -> None:
+    with pytest.raises(InputError, match="recipe handbook: 'category' is not declared"):
+        load_recipe("handbook").with_report(["category"])
+
+
 def test_no_shipped_recipe_reads_a_column_that_it_ignores() -> None:
     for name in shipped_recipes():
         recipe = load_recipe(name)

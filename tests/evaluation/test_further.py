@@ -1,0 +1,86 @@
+"""Further figures, against scikit-learn and naive counts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from fraudnet.evaluation.further import further_figures, recall_at_alerts, without_reputation
+from fraudnet.evaluation.metrics import Scored
+from tests.evaluation.made import SCORED, scored
+
+
+def naive_recall_at_alerts(rows: Scored, k: int) -> float:
+    caught = 0
+    for day in set(rows.day.tolist()):
+        today = np.flatnonzero(rows.day == day)
+        for score, label in zip(rows.score[today], rows.is_fraud[today], strict=True):
+            as_high = sum(other >= score for other in rows.score[today])
+            caught += int(label == 1 and as_high <= k)
+    return caught / int(rows.is_fraud.sum())
+
+
+@given(SCORED, st.integers(1, 12))
+def test_recall_at_alerts_a_day_is_the_naive_count(rows: Scored, k: int) -> None:
+    assert recall_at_alerts(rows, k) == pytest.approx(naive_recall_at_alerts(rows, k))
+
+
+def test_figures_are_scikit_learns() -> None:
+    rows = scored(count=2_000)
+    fraud = rows.is_fraud == 1
+    figures = further_figures(rows, 0.7, 12.9, 50, 0)
+    for name, most in (("partial_auc_fpr_1pct", 0.01), ("partial_auc_fpr_5pct", 0.05)):
+        assert figures[name] == pytest.approx(roc_auc_score(fraud, rows.score, max_fpr=most))
+    assert figures["recall_at_12_alerts_a_day"] == pytest.approx(naive_recall_at_alerts(rows, 12))
+    assert "average_precision" not in figures
+    bounds = {name for name in figures if name.endswith("_low")}
+    assert len(bounds) == 8
+    for name in bounds:
+        assert figures[name] < figures[name.replace("_low", "_high")]
+    assert figures["average_precision_low"] < average_precision_score(fraud, rows.score)
+
+
+def test_the_same_seed_gives_the_same_figures() -> None:
+    rows = scored()
+    first = further_figures(rows, 0.7, 10, 50, 3)
+    assert further_figures(rows, 0.7, 10, 50, 3) == first
+    assert further_figures(rows, 0.7, 10, 50, 4) != first
+
+
+def test_other_codes_of_the_accounts_change_nothing() -> None:
+    rows = scored()
+    apart = replace(rows, account=rows.account * 1_000_003)
+    assert further_figures(apart, 0.7, 10, 50, 0) == further_figures(rows, 0.7, 10, 50, 0)
+
+
+def test_every_figure_is_a_number_however_few_accounts_are_defrauded() -> None:
+    rows = scored(count=50, accounts=50)
+    label = np.zeros(50, np.int8)
+    label[0] = 1
+    figures = further_figures(replace(rows, is_fraud=label), 0.7, 0.5, 40, 0)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert "recall_at_1_alerts_a_day" in figures
+
+
+def test_without_reputation_is_measured_alike() -> None:
+    rows = scored()
+    found = without_reputation(rows, 0.7, 50, 0)
+    fraud = rows.is_fraud == 1
+    flagged = rows.score >= 0.7
+    further = further_figures(rows, 0.7, 10, 50, 0)
+    expected = {
+        "average_precision": average_precision_score(fraud, rows.score),
+        "roc_auc": roc_auc_score(fraud, rows.score),
+        "recall_at_alert_budget": flagged[fraud].mean(),
+        "alerts_per_day": flagged.sum() / 7,
+        "recall_at_fpr_1pct": further["recall_at_fpr_1pct"],
+    }
+    points = {f"{name}_without_reputation": value for name, value in expected.items()}
+    assert {name: found[name] for name in points} == pytest.approx(points)
+    bounds = found.keys() - points.keys()
+    assert len(bounds) == 8
+    for name in bounds:
+        assert found[name] == further[name.replace("_without_reputation", "")]
