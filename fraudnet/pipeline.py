@@ -80,6 +80,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
     from fraudnet.artifact.command import export_and_log, print_exported
     from fraudnet.training.command import experiment_of, print_figures, quarantine_in
     from fraudnet.training.prepare import prepare
+    from fraudnet.training.thresholds import print_threshold
     from fraudnet.training.tracking import store_hint, tracked_run
     from fraudnet.training.train import evaluate, train
     from fraudnet.training.trained import save_trained
@@ -95,6 +96,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
             print(prepared.report.line(quarantine))
         with _step("train"):
             trained = train(prepared)
+            print_threshold(trained.facts.threshold)
         with _step("evaluate"):
             trained = evaluate(prepared, trained)
             save_trained(trained, output / "model")

@@ -50,8 +50,8 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `fraudnet train`."""
     parser.description = (
-        "Train a network on a file of transactions, calibrate it, choose its threshold from an "
-        "alert budget, and log all of it to MLflow."
+        "Train a network on a file of transactions, calibrate it, choose its threshold (by "
+        "the alert budget, or as alerts.policy says), and log all of it to MLflow."
     )
     parser.epilog = _TRAIN_EPILOG
     parser.add_argument(
@@ -110,6 +110,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     experiment = experiment_of(arguments)
 
     from fraudnet.training.prepare import prepare
+    from fraudnet.training.thresholds import print_threshold
     from fraudnet.training.train import train
     from fraudnet.training.trained import save_trained
 
@@ -118,8 +119,12 @@ def run_train(arguments: argparse.Namespace) -> int:
     print(prepared.report.line(quarantine), file=sys.stderr)
     trained = train(prepared)
     save_trained(trained, arguments.output)
-    print_figures(trained.facts.metrics["validation"], "validation", arguments.json)
-    if not arguments.json:
+    figures, threshold = trained.facts.metrics["validation"], trained.facts.threshold
+    if arguments.json:
+        print(json.dumps({"validation": figures, "threshold": threshold.model_dump(mode="json")}))
+    else:
+        print_figures(figures, "validation", as_json=False)
+        print_threshold(threshold)
         print(f"{arguments.output}: trained; next: fraudnet evaluate, fraudnet export")
     return 0
 
