@@ -21,7 +21,7 @@ from benchmarks.kinds_boosting import boosting, boosting_features
 from benchmarks.kinds_oracle import oracle_log_odds
 from benchmarks.kinds_rules import Seen, World
 from fraudnet.errors import InputError
-from fraudnet.evaluation.metrics import threshold_for_alerts
+from fraudnet.evaluation.thresholds import threshold_for_alerts
 from fraudnet.transactions.command import add_simulation_arguments
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.transactions.simulated_fraud import FRAUD_KINDS

@@ -41,6 +41,9 @@ COMMANDS = {
         "measure a trained network on days it has not seen",
         "fraudnet.training.command", "add_evaluate_arguments", "run_evaluate",
     ),
+    "threshold": Command(
+        "choose a trained network's threshold again", "fraudnet.training.threshold_command"
+    ),
     "export": Command(
         "make the .tflite of a trained network",
         "fraudnet.artifact.command", "add_export_arguments", "run_export",

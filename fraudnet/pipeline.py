@@ -81,6 +81,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
     from fraudnet.training.command import experiment_of, print_figures, quarantine_in
     from fraudnet.training.prepare import prepare
     from fraudnet.training.reporting import CARD, PAGE, ReportFiles
+    from fraudnet.training.thresholds import print_threshold
     from fraudnet.training.tracking import store_hint, tracked_run
     from fraudnet.training.train import evaluate, train
     from fraudnet.training.trained import save_trained
@@ -96,6 +97,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
             print(prepared.report.line(quarantine))
         with _step("train"):
             trained = train(prepared)
+            print_threshold(trained.facts.threshold)
         with _step("evaluate"):
             files = ReportFiles(output / "model" / PAGE, output / "model" / CARD)
             trained = evaluate(prepared, trained, files)

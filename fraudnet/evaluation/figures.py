@@ -4,7 +4,6 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from fraudnet.evaluation.metrics import Scored
@@ -14,7 +13,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#999999"
 
 
 def figures(scored: Scored, threshold: float, alerts_per_day: float) -> dict[str, Figure]:
-    """Precision-recall curve, calibration, score histogram and alerts a day, by name.
+    """Precision-recall curve, score histogram and alerts a day, by name.
 
     Args:
         scored: labelled transactions of a period; the scores are probabilities.
@@ -23,7 +22,6 @@ def figures(scored: Scored, threshold: float, alerts_per_day: float) -> dict[str
     """
     return {
         "precision_recall": _precision_recall(scored, threshold),
-        "calibration": _calibration(scored),
         "score_histogram": _histogram(scored, threshold),
         "alerts_a_day": _alerts(scored, threshold, alerts_per_day),
     }
@@ -36,23 +34,9 @@ def _precision_recall(scored: Scored, threshold: float) -> Figure:
     area = average_precision_score(fraud, scored.score)
     axes.step(recall, precision, where="post", color=BLUE, label=f"average precision {area:.3f}")
     point = int(np.searchsorted(at, threshold))
-    axes.plot(recall[point], precision[point], "o", color=ORANGE, label="at the alert budget")
+    axes.plot(recall[point], precision[point], "o", color=ORANGE, label="at the threshold")
     axes.axhline(fraud.mean(), color=GREY, linestyle=":", label="share of fraud")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
-    axes.legend()
-    return figure
-
-
-def _calibration(scored: Scored) -> Figure:
-    figure, axes = _canvas("Calibration", "mean predicted probability", "share of fraud")
-    share, predicted = calibration_curve(
-        scored.is_fraud == 1, scored.score, n_bins=20, strategy="quantile"
-    )
-    axes.plot([0, 1], [0, 1], ":", color=GREY, label="perfect")
-    axes.plot(predicted, share, "o-", color=BLUE, label="20 groups of equal size")
-    axes.set_xscale("symlog", linthresh=1e-3)
-    axes.set_yscale("symlog", linthresh=1e-3)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend()
     return figure
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 DAY_US = 86_400_000_000
 
@@ -18,11 +18,11 @@ Labels = npt.NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Scored:
-    """Labelled transactions with their scores, [N] each, in any order.
+    """Transactions with their scores and labels, [N] each, in any order.
 
     Attributes:
         score: the higher, the likelier fraud.
-        is_fraud: 1 or 0.
+        is_fraud: 1 or 0; -1 is unknown, where that may be.
         timestamp_us: microseconds since 1970, UTC.
         account: codes.
         amount: major units.
@@ -105,31 +105,6 @@ def _most_caught(account: Ints, day: Ints, k: int) -> int:
     return int(maximum_flow(graph, 0, sink).flow_value)
 
 
-def threshold_for_alerts(score: Floats, days: float, alerts_per_day: float) -> float:
-    """The lowest threshold that keeps flags within an alert budget.
-
-    Args:
-        score: [N] scores of all transactions of a period; flagged is score >= threshold.
-        days: length of the period.
-        alerts_per_day: the budget, in flagged transactions.
-
-    Returns:
-        A threshold that flags at most `days` x `alerts_per_day` of them; ties are left out whole.
-        It lies half-way between two scores, so that another runtime's rounding flips no decision.
-    """
-    allowed = int(days * alerts_per_day)
-    ranked = np.sort(score)[::-1]
-    if allowed >= len(ranked):
-        return float(ranked[-1])
-    first_out = ranked[allowed]
-    flagged = ranked[ranked > first_out]
-    if not len(flagged):
-        return float(np.nextafter(first_out, np.inf, dtype=ranked.dtype))
-    # In the scores' own precision, in which the two may be neighbours.
-    middle = first_out + (flagged[-1] - first_out) / 2
-    return float(middle if middle > first_out else flagged[-1])
-
-
 def figures_of(scored: Scored, threshold: float, card_precision_k: int) -> dict[str, float]:
     """The figures of a period, by name; shares are 0..1.
 
@@ -151,7 +126,6 @@ def figures_of(scored: Scored, threshold: float, card_precision_k: int) -> dict[
         "fraud_share": float(fraud.mean()),
         "average_precision": float(average_precision_score(fraud, scored.score)),
         "roc_auc": float(roc_auc_score(fraud, scored.score)),
-        "brier_score": float(brier_score_loss(fraud, scored.score)),
         "alerts_per_day": float(flagged.sum() / scored.days),
         "recall_at_alert_budget": float((flagged & fraud).sum() / fraud.sum()),
         "precision_at_alert_budget": float((flagged & fraud).sum() / max(1, flagged.sum())),

@@ -11,11 +11,11 @@ import keras
 
 from fraudnet.network.features import TransactionFeatures
 from fraudnet.network.layers import (
+    Calibration,
     CausalDepthwise,
     CausalSqueezeExcitation,
     Conv1x1,
     MahalanobisDistance,
-    PlattCalibration,
 )
 from fraudnet.network.network import Network
 
@@ -168,7 +168,7 @@ def _macs(layer: keras.layers.Layer) -> int:
             return _product(layer.reduce) + _product(layer.excite)
         case MahalanobisDistance():
             return int(layer.whitening.shape[0] ** 2)
-        case TransactionFeatures() | PlattCalibration():
+        case TransactionFeatures() | Calibration():
             return 0
     raise ValueError(f"no formula for the multiply-accumulates of {layer.name}")
 

@@ -13,6 +13,9 @@ from typing import Any
 import keras
 from keras import ops
 
+LARGEST = 3e38
+"""Nearly the largest float32: stands for infinity, which converters do not keep."""
+
 
 def newest(x: Any, dropped: int) -> Any:
     """The positions of [B, L, ...] that remain when the `dropped` oldest are cut off."""
@@ -156,19 +159,55 @@ class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
 
 
 @keras.saving.register_keras_serializable("fraudnet")
-class PlattCalibration(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """Probability from a logit: sigmoid(slope z + intercept) (Platt 1999).
+class Calibration(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Probability from a logit: sigmoid of an increasing piecewise-linear function of it.
+
+    With no knots sigmoid(slope z + intercept) (Platt 1999, "Probabilistic Outputs for Support
+    Vector Machines", section 2); with knots t_1 < ... < t_K a slope before the first, one between
+    each two and one after the last: log-odds = intercept + slopes[0] min(z - t_1, 0)
+    + sum over k of slopes[k] min(relu(z - t_k), t_(k+1) - t_k). As long as the slopes are positive
+    every term rises with z, and a sum of such does so in floating point too.
+
+    Args:
+        knots: K, 0 or more.
 
     Input shape: [B, L, 1]. Output shape: [B, L, 1].
     """
 
+    def __init__(self, knots: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.knot_count = knots
+
     def build(self, _input_shape: tuple[int | None, ...]) -> None:
-        """Create slope and intercept, which are fitted, not trained."""
-        self.slope = self.add_weight(name="slope", shape=(), initializer="ones", trainable=False)
+        """Create slopes [K + 1], intercept and knots [K], which are fitted, not trained."""
+        self.slopes = self.add_weight(
+            name="slopes", shape=(self.knot_count + 1,), initializer="ones", trainable=False
+        )
         self.intercept = self.add_weight(
             name="intercept", shape=(), initializer="zeros", trainable=False
         )
+        if self.knot_count:
+            self.knots = self.add_weight(
+                name="knots", shape=(self.knot_count,), initializer="zeros", trainable=False
+            )
+
+    def lengths(self, x: Any) -> Any:
+        """How far a logit reaches into each linear piece: [..., 1] to [..., K + 1]."""
+        if not self.knot_count:
+            return x
+        begins = ops.concatenate([self.knots[:1], self.knots])
+        widths = self.knots[1:] - self.knots[:-1]
+        without_end, zero = ops.full((1,), LARGEST), ops.zeros((1,))
+        lowest = ops.concatenate([-without_end, ops.zeros_like(self.knots)])
+        highest = ops.concatenate([zero, widths, without_end])
+        return ops.minimum(ops.maximum(x - begins, lowest), highest)
+
+    def log_odds(self, x: Any) -> Any:
+        """Of the probability."""
+        # No matrix product: weights of such may be rounded to 8 bits when a network is compressed.
+        total = ops.sum(self.slopes * self.lengths(x), axis=-1, keepdims=True)
+        return total + self.intercept
 
     def call(self, x: Any) -> Any:
         """See the class."""
-        return ops.sigmoid(self.slope * x + self.intercept)
+        return ops.sigmoid(self.log_odds(x))

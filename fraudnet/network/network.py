@@ -10,11 +10,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from fraudnet.configuration import Section
 from fraudnet.network.features import TransactionFeatures
 from fraudnet.network.layers import (
+    Calibration,
     CausalDepthwise,
     CausalSqueezeExcitation,
     Conv1x1,
     MahalanobisDistance,
-    PlattCalibration,
     newest,
 )
 from fraudnet.windows.specification import FeatureSpecification
@@ -100,9 +100,9 @@ class Network:
         return layer
 
     @property
-    def calibration(self) -> PlattCalibration:
+    def calibration(self) -> Calibration:
         """The layer of the calibration."""
-        layer: PlattCalibration = self.scores.get_layer("calibration")
+        layer: Calibration = self.scores.get_layer("calibration")
         return layer
 
     @property
@@ -112,7 +112,9 @@ class Network:
         return layer
 
 
-def build_network(config: NetworkConfig, specification: FeatureSpecification) -> Network:
+def build_network(
+    config: NetworkConfig, specification: FeatureSpecification, calibration_knots: int = 0
+) -> Network:
     """Build the network; weights are initialised from Keras's global seed.
 
     Sandler et al. 2018, "MobileNetV2", section 3, in one dimension; the squeeze-and-excitation
@@ -145,7 +147,7 @@ def build_network(config: NetworkConfig, specification: FeatureSpecification) ->
     x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
     logit = Conv1x1(1, name="logit")(x)
     outputs = {
-        "fraud_probability": PlattCalibration(name="calibration")(logit),
+        "fraud_probability": Calibration(calibration_knots, name="calibration")(logit),
         "ood_distance": MahalanobisDistance(name="distance")(fingerprint),
     }
     return Network(

@@ -59,8 +59,8 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `fraudnet train`."""
     parser.description = (
-        "Train a network on a file of transactions, calibrate it, choose its threshold from an "
-        "alert budget, and log all of it to MLflow."
+        "Train a network on a file of transactions, calibrate it, choose its threshold (by "
+        "the alert budget, or as alerts.policy says), and log all of it to MLflow."
     )
     parser.epilog = _TRAIN_EPILOG
     parser.add_argument(
@@ -131,6 +131,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     experiment = experiment_of(arguments)
 
     from fraudnet.training.prepare import prepare
+    from fraudnet.training.thresholds import print_threshold
     from fraudnet.training.train import CHECKPOINT, train
     from fraudnet.training.trained import save_trained
 
@@ -140,8 +141,12 @@ def run_train(arguments: argparse.Namespace) -> int:
     trained = train(prepared, arguments.output, arguments.tensorboard)
     save_trained(trained, arguments.output)
     (arguments.output / CHECKPOINT).unlink(missing_ok=True)
-    print_figures(trained.facts.metrics["validation"], "validation", arguments.json)
-    if not arguments.json:
+    figures, threshold = trained.facts.metrics["validation"], trained.facts.threshold
+    if arguments.json:
+        print(json.dumps({"validation": figures, "threshold": threshold.model_dump(mode="json")}))
+    else:
+        print_figures(figures, "validation", as_json=False)
+        print_threshold(threshold)
         print(f"{arguments.output}: trained; next: fraudnet evaluate, fraudnet export")
     return 0
 

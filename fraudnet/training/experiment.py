@@ -10,8 +10,10 @@ from pydantic import Field, model_validator
 
 from fraudnet.configuration import Section, parse_section, read_toml
 from fraudnet.errors import InputError
+from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.network.network import NetworkConfig
 from fraudnet.network.scaling import with_size
+from fraudnet.training.calibration import CalibrationConfig
 from fraudnet.training.fitting import TrainingConfig
 from fraudnet.transactions.recipe import load_recipe, nearest
 from fraudnet.windows.periods import SplitConfig
@@ -32,19 +34,6 @@ class DataConfig(Section):
         ge=64,
         description="windows are made on disk (in TMPDIR), in at most about this much memory; "
         "none: all in memory",
-    )
-
-
-class AlertConfig(Section):
-    """What the analysts can look at."""
-
-    per_day: float = Field(
-        default=30.0,
-        gt=0,
-        description="alert budget: flagged transactions a day; sets the threshold",
-    )
-    accounts_per_day: int = Field(
-        default=100, ge=1, description="k of card precision@k: accounts looked at a day"
     )
 
 
@@ -97,6 +86,7 @@ class Experiment(Section):
     split: SplitConfig = SplitConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     alerts: AlertConfig = AlertConfig()
     battery: BatteryConfig = BatteryConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

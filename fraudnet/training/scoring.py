@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from fraudnet.evaluation.metrics import Scored
 from fraudnet.windows.chunks import Chunks, chunks_over
 from fraudnet.windows.histories import Histories
 
@@ -63,6 +64,19 @@ def predict_rows(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The answers of a `RowScorer` that is used once."""
     return RowScorer(model, receptive_field, histories, wanted, chunk_length)()
+
+
+def scored_of(
+    histories: Histories, rows: npt.NDArray[np.bool_], score: npt.NDArray[np.float32]
+) -> Scored:
+    """The chosen rows with their scores, in the order of the histories."""
+    return Scored(
+        score=score,
+        is_fraud=histories.is_fraud[rows],
+        timestamp_us=histories.timestamp_us[rows],
+        account=histories.account[rows],
+        amount=histories.amount[rows],
+    )
 
 
 def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:  # noqa: ANN401  (of Keras)

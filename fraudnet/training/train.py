@@ -10,20 +10,29 @@ import mlflow
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from scipy.special import expit
 
 from fraudnet.errors import InputError
+from fraudnet.evaluation.calibration import Predicted, calibration_figures, reliability_diagram
 from fraudnet.evaluation.figures import figures
 from fraudnet.evaluation.further import further_figures
-from fraudnet.evaluation.metrics import Scored, figures_of, threshold_for_alerts
+from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.report import Beside
+from fraudnet.evaluation.thresholds import AlertConfig, Threshold
 from fraudnet.network.network import Network, build_network
-from fraudnet.training.calibration import fit_calibration, fit_distance
+from fraudnet.training.calibration import (
+    cross_fitted,
+    description,
+    fit_calibration,
+    fit_distance,
+)
 from fraudnet.training.checkpoint import Checkpoint
 from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.reporting import Measured, ReportFiles, log_scores, report_test
-from fraudnet.training.scoring import predict_rows
+from fraudnet.training.scoring import predict_rows, scored_of
 from fraudnet.training.tensorboard import TensorBoardProgress
+from fraudnet.training.thresholds import threshold_of
 from fraudnet.training.tracking import (
     TrackedProgress,
     log_configuration,
@@ -31,7 +40,7 @@ from fraudnet.training.tracking import (
     log_figures,
     tracked_run,
 )
-from fraudnet.training.trained import Facts, Threshold, Trained, Windows
+from fraudnet.training.trained import Facts, Trained, Windows
 from fraudnet.transactions.place import name_of, place_of
 from fraudnet.windows.chunks import windows_of
 from fraudnet.windows.histories import Histories
@@ -73,23 +82,23 @@ def train(
             name_of(prepared.source), prepared.fingerprint, "training", prepared.report.to_dict()
         )
         keras.utils.set_random_seed(experiment.training.seed)
-        network = build_network(experiment.network, experiment.features)
+        network = build_network(
+            experiment.network, experiment.features, experiment.calibration.knots
+        )
         known = _known_rows(prepared, prepared.split.training)
         chunks = fit_network(network, known, experiment.training, progress, checkpoint)
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
         _fit_distance(network, known, experiment.training.seed)
 
         checked = _known_rows(prepared, prepared.split.validation)
-        logit = predict_rows(network.logit, network.receptive_field, histories, checked.rows)
-        fit_calibration(network.calibration, logit["logit"][:, 0], checked.is_fraud)
+        logits = logits_of(network, histories, checked.rows)
+        fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
         everything = prepared.split.validation.contains(histories.timestamp_us)
         answers = score(network, histories, everything)
-        threshold = threshold_for_alerts(
-            answers["fraud_probability"],
-            prepared.split.validation.days,
-            experiment.alerts.per_day,
+        threshold = threshold_of(checked, answers["fraud_probability"], experiment)
+        found = _measure(
+            prepared, network, prepared.split.validation, threshold.probability, "validation"
         )
-        found = _measure(prepared, network, prepared.split.validation, threshold, "validation")
         genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
         return Trained(
             network,
@@ -148,6 +157,40 @@ def evaluate(
     return Trained(trained.network, facts, trained.windows)
 
 
+def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> Trained:
+    """Choose another threshold on the validation period; the weights stay as they are.
+
+    Figures of the test period are dropped, since they were measured at the former threshold.
+
+    Raises:
+        InputError: the data's validation period is not the network's, or the wanted precision is
+            not reached.
+    """
+    period, facts = prepared.split.validation, trained.facts
+    if str(period) != facts.periods["validation"]:
+        raise InputError(
+            f"{place_of(prepared.source)}: its validation period is {period}, that of the network "
+            f"{facts.periods['validation']}; give the data that the network was trained with"
+        )
+    experiment = facts.experiment.model_copy(update={"alerts": alerts})
+    prepared = replace(prepared, experiment=experiment)
+    rows = period.contains(prepared.histories.timestamp_us)
+    with tracked_run("threshold", facts.mlflow_run_id):
+        probability = score(trained.network, prepared.histories, rows)["fraud_probability"]
+        threshold = threshold_of(_known_rows(prepared, period), probability, experiment)
+        found = _measure(prepared, trained.network, period, threshold.probability, "validation")
+    changed = {
+        "experiment": experiment, "threshold": threshold, "metrics": {"validation": found.figures}
+    }  # fmt: skip
+    return replace(trained, facts=facts.model_copy(update=changed))
+
+
+def logits_of(network: Network, histories: Histories, wanted: Mask) -> npt.NDArray[np.float32]:
+    """Logits of the wanted rows, [W]."""
+    answers = predict_rows(network.logit, network.receptive_field, histories, wanted)
+    return answers["logit"][:, 0]
+
+
 def score(
     network: Network, histories: Histories, wanted: Mask
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -185,13 +228,7 @@ def _measure(
     since = prepared.split.training.begin if split.without_compromised else None
     rows = rows_to_test(histories, period, since)
     answers = score(network, histories, rows)
-    scored = Scored(
-        score=answers["fraud_probability"],
-        is_fraud=histories.is_fraud[rows],
-        timestamp_us=histories.timestamp_us[rows],
-        account=histories.account[rows],
-        amount=histories.amount[rows],
-    )
+    scored = scored_of(histories, rows, answers["fraud_probability"])
     try:
         found = figures_of(scored, threshold, alerts.accounts_per_day)
     except ValueError as error:
@@ -200,8 +237,22 @@ def _measure(
         ) from error
     resamples, seed = prepared.experiment.evaluation.resamples, prepared.experiment.training.seed
     found |= further_figures(scored, threshold, alerts.per_day, resamples, seed)
+    logits = logits_of(network, histories, rows)
+    calibration = prepared.experiment.calibration
+    predicted = Predicted(
+        is_fraud=scored.is_fraud,
+        weight=calibration.weights(scored.is_fraud),
+        uncalibrated=expit(logits),
+        calibrated=scored.score,
+    )
+    if name == "validation":  # that the calibration was fitted to: it would flatter itself
+        known = _known_rows(prepared, period).rows[rows]
+        again = cross_fitted(logits, scored.is_fraud, known, scored.account, calibration)
+        predicted = replace(predicted, calibrated=again)
+    found |= calibration_figures(predicted)
     mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
-    log_figures(figures(scored, threshold, alerts.per_day), name)
+    pictures = figures(scored, threshold, alerts.per_day)
+    log_figures(pictures | {"calibration": reliability_diagram(predicted)}, name)
     log_scores(prepared, rows, answers, threshold, name)
     return Measured(rows, scored, found)
 
@@ -209,7 +260,7 @@ def _measure(
 def _facts(
     prepared: Prepared,
     network: Network,
-    threshold: float,
+    threshold: Threshold,
     genuine_distance: npt.NDArray[np.float32],
     run_id: str,
     validation_figures: dict[str, float],
@@ -218,16 +269,10 @@ def _facts(
     return Facts(
         experiment=experiment,
         receptive_field=network.receptive_field,
-        threshold=Threshold(
-            probability=threshold,
-            chosen_by="alert budget",
-            alerts_per_day=experiment.alerts.per_day,
-            period=str(split.validation),
-        ),
+        threshold=threshold,
         calibration={
-            "method": "Platt",
-            "slope": float(network.calibration.slope.numpy()),
-            "intercept": float(network.calibration.intercept.numpy()),
+            "method": experiment.calibration.method,
+            **description(network.calibration),
             "period": str(split.validation),
         },
         ood_quantiles={f"{q:g}": float(np.quantile(genuine_distance, q)) for q in QUANTILES},

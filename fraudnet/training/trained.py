@@ -11,6 +11,7 @@ from pydantic import Field
 
 from fraudnet.configuration import Section, parse_json
 from fraudnet.errors import InputError
+from fraudnet.evaluation.thresholds import Threshold
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.experiment import Experiment
 
@@ -21,22 +22,13 @@ WINDOWS = "windows.npz"
 Windows = dict[str, npt.NDArray[np.generic]]
 
 
-class Threshold(Section):
-    """From which probability on a transaction is flagged, and how that was chosen."""
-
-    probability: float
-    chosen_by: str
-    alerts_per_day: float
-    period: str
-
-
 class Facts(Section):
     """What is to be known of a trained network besides its weights; no account is named."""
 
     experiment: Experiment = Field(description="resolved, vocabularies filled in")
     receptive_field: int
     threshold: Threshold
-    calibration: dict[str, float | str]
+    calibration: dict[str, float | str | list[float]]
     ood_quantiles: dict[str, float] = Field(description="of genuine validation rows")
     training_data: dict[str, str | int]
     periods: dict[str, str]
@@ -85,7 +77,8 @@ def load_trained(directory: Path) -> Trained:
         InputError: the directory holds no whole trained network, or one of another version.
     """
     facts = load_facts(directory)
-    network = build_network(facts.experiment.network, facts.experiment.features)
+    experiment = facts.experiment
+    network = build_network(experiment.network, experiment.features, experiment.calibration.knots)
     try:
         for name in (WEIGHTS, WINDOWS):
             if _sha256(directory / name) != facts.sha256.get(name):

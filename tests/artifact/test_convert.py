@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from fraudnet.artifact.convert import convert
 from fraudnet.artifact.verify import with_edge_cases
+from fraudnet.energy.counting import count_bytes
+from fraudnet.network.network import Network
 from tests.artifact.runtimes import answers_of
+from tests.network.examples import SMALL, batch, random_network
 from tests.training.world import World
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -76,6 +79,40 @@ def test_the_outputs_are_probability_and_distance(model: schema.ModelT) -> None:
 
 def test_the_same_network_gives_the_same_bytes(world: World, flatbuffer: bytes) -> None:
     assert world.artifact.read_bytes().startswith(flatbuffer)
+
+
+@pytest.fixture(scope="module")
+def piecewise() -> tuple[Network, bytes]:
+    """A network with an isotonic calibration, and its flatbuffer."""
+    network = random_network(SMALL, seed=3, calibration_knots=16)
+    return network, convert(network)
+
+
+@pytest.mark.parametrize("runtime", ["ai_edge_litert", "tflite_runtime"])
+def test_an_isotonic_calibration_is_answered_as_by_keras(
+    piecewise: tuple[Network, bytes], runtime: str, tmp_path: Path
+) -> None:
+    network, content = piecewise
+    windows = batch(5, range(1, 200), network.receptive_field)
+    logit = network.logit(windows).numpy()[:, 0, 0]
+    reached = np.unique(np.searchsorted(network.calibration.knots.numpy(), logit))
+    assert len(reached) == 17
+    expected = network.scores(windows)["fraud_probability"].numpy()[:, 0, 0]
+    (tmp_path / "model.tflite").write_bytes(content)
+    found = answers_of(runtime, tmp_path / "model.tflite", windows)
+    assert found["fraud_probability"] == pytest.approx(expected, abs=1e-5)
+    assert expected.std() > 0.1
+
+
+def test_the_work_of_an_isotonic_calibration_is_counted(
+    piecewise: tuple[Network, bytes],
+) -> None:
+    _, content = piecewise
+    plain = count_bytes(convert(random_network(SMALL, seed=3)), "plain")
+    found = count_bytes(content, "isotonic")
+    assert found.macs == plain.macs
+    # Each of 17 pieces: a difference, two comparisons, a product, an addend.
+    assert found.elementwise - plain.elementwise == pytest.approx(5 * 17, abs=3)
 
 
 @pytest.mark.parametrize("runtime", ["ai_edge_litert", "tflite_runtime"])

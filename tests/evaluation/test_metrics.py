@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudnet.evaluation.metrics import DAY_US, Scored, card_precision_at, threshold_for_alerts
+from fraudnet.evaluation.metrics import DAY_US, Scored, card_precision_at
 
 
 class Seen(NamedTuple):
@@ -90,29 +90,3 @@ def test_days_without_fraud_count() -> None:
     rows = [Seen(0, 0, True), Seen(1, 1, False)]
     card = card_precision_at(scored_of(rows, [0.1, 0.9]), 100)
     assert (card.value, card.ceiling) == (0.005, 0.005)
-
-
-SCORES = st.lists(
-    st.integers(0, 8).map(lambda eighths: eighths / 8)
-    | st.floats(-20, 20, width=32, allow_subnormal=False),
-    min_size=1,
-    max_size=30,
-)
-
-
-@settings(max_examples=300)
-@given(SCORES, st.integers(1, 9), st.sampled_from([0, 0.3, 0.5, 1, 1.9, 3, 50]))
-def test_flags_are_as_many_as_the_budget_allows_with_ties_left_out_whole(
-    values: list[float], days: int, alerts_per_day: float
-) -> None:
-    score = np.array(values, np.float32)
-    flagged = int((score >= threshold_for_alerts(score, days, alerts_per_day)).sum())
-    possible = [0, *(sum(other >= value for other in values) for value in values)]
-    assert flagged == max(count for count in possible if count <= days * alerts_per_day)
-
-
-@given(SCORES, st.floats(0, 40))
-def test_flags_of_doubles_are_never_more_than_the_budget(values: list[float], days: float) -> None:
-    score = np.array(values) / 3
-    flagged = int((score >= threshold_for_alerts(score, days, 1.0)).sum())
-    assert flagged <= days

@@ -77,11 +77,14 @@ def batch(seed: int, lengths: Sequence[int], length: int) -> Inputs:
 
 
 def random_network(
-    config: NetworkConfig, seed: int = 0, specification: FeatureSpecification = SPECIFICATION
+    config: NetworkConfig,
+    seed: int = 0,
+    specification: FeatureSpecification = SPECIFICATION,
+    calibration_knots: int = 0,
 ) -> Network:
     """All weights random, fitted parts included; probabilities far from 0 and 1."""
     keras.utils.set_random_seed(seed)
-    network = build_network(config, specification)
+    network = build_network(config, specification, calibration_knots)
     rng = np.random.default_rng(seed)
     for weight in network.scores.weights:
         kind, shape = weight.path.split("/")[-1], tuple(weight.shape)
@@ -97,8 +100,15 @@ def random_network(
     lengths = rng.integers(1, 2 * network.receptive_field, 50)
     windows = [history(rng, n, specification) for n in lengths]
     logit = network.logit(stacked([window(w, network.receptive_field) for w in windows])).numpy()
-    network.calibration.slope.assign(1.5 / logit.std())
-    network.calibration.intercept.assign(-1.5 * logit.mean() / logit.std())
+    slopes = 1.5 / logit.std() * np.append(rng.uniform(0.2, 2, calibration_knots), 1)
+    network.calibration.slopes.assign(slopes)
+    if calibration_knots:
+        network.calibration.knots.assign(
+            np.quantile(logit, np.linspace(0.03, 0.97, calibration_knots))
+        )
+        network.calibration.intercept.assign(-2)
+    else:
+        network.calibration.intercept.assign(-1.5 * logit.mean() / logit.std())
     return network
 
 

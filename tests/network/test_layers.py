@@ -1,16 +1,20 @@
 """Each layer against the naive loop over positions that its description amounts to."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fraudnet.network.layers import (
+    Calibration,
     CausalDepthwise,
     CausalSqueezeExcitation,
     Conv1x1,
     MahalanobisDistance,
-    PlattCalibration,
     newest,
     windowed_sum,
 )
@@ -145,16 +149,66 @@ def test_mahalanobis_distance_is_euclidean_before_it_is_fitted() -> None:
 
 
 def test_platt_calibration() -> None:
-    layer = PlattCalibration()
+    layer = Calibration()
     x = 5 * normal(2, 7, 1)
     assert_close(layer(x), sigmoid(x))
-    layer.slope.assign(0.7)
+    layer.slopes.assign([0.7])
     layer.intercept.assign(-1.3)
     assert_close(layer(x), sigmoid(0.7 * x - 1.3))
 
 
-@pytest.mark.parametrize("layer", [MahalanobisDistance(), PlattCalibration()])
-def test_fitted_parts_are_not_trained(layer: keras.layers.Layer) -> None:
+def piecewise(knots: Sequence[float], slopes: Sequence[float], intercept: float, z: float) -> float:
+    """Log-odds by walking from the first knot to z, piece by piece."""
+    if z < knots[0]:
+        return intercept - slopes[0] * (knots[0] - z)
+    log_odds = intercept
+    for begin, end, slope in zip(knots, [*knots[1:], np.inf], slopes[1:], strict=True):
+        log_odds += slope * max(0.0, min(z, end) - begin)
+    return log_odds
+
+
+def calibration(knots: Sequence[float], slopes: Sequence[float], intercept: float) -> Calibration:
+    layer = Calibration(len(knots))
+    layer.build((None, None, 1))
+    layer.knots.assign(knots)
+    layer.slopes.assign(slopes)
+    layer.intercept.assign(intercept)
+    return layer
+
+
+def test_calibration_with_knots_is_piecewise_linear_before_the_sigmoid() -> None:
+    knots, slopes = [-3.0, -1.0, 0.5, 0.5, 4.0], [0.5, 0.1, 2.0, 9.0, 0.7, 1.5]
+    x = 5 * normal(20, 7, 1)
+    expected = [piecewise(knots, slopes, -2.0, z) for z in x.ravel()]
+    layer = calibration(knots, slopes, -2.0)
+    assert_close(layer(x), sigmoid(np.reshape(expected, x.shape)))
+    assert (x < -3).any()
+    assert (x > 4).any()
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=16),
+    st.integers(0, 2**32 - 1),
+)
+def test_calibration_never_falls_in_floating_point(knots: list[float], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layer = calibration(sorted(knots), rng.lognormal(0, 3, len(knots) + 1).tolist(), rng.normal())
+    near = np.add.outer(np.array(knots, np.float32), np.float32(1e-6) * np.arange(-5, 6)).ravel()
+    z = np.sort(np.concatenate([rng.normal(0, 15, 200).astype(np.float32), near]))
+    # The sigmoid of TensorFlow itself falls by one rounding here and there.
+    assert (np.diff(np.ravel(layer.log_odds(z[None, :, None]))) >= 0).all()
+
+
+def test_calibration_is_the_sigmoid_before_it_is_fitted() -> None:
+    x = 5 * normal(2, 7, 1)
+    assert_close(Calibration(16)(x), sigmoid(x))
+
+
+@pytest.mark.parametrize(
+    ("layer", "weights"), [(MahalanobisDistance(), 2), (Calibration(), 2), (Calibration(3), 3)]
+)
+def test_fitted_parts_are_not_trained(layer: keras.layers.Layer, weights: int) -> None:
     layer.build((None, None, 1))
     assert layer.trainable_weights == []
-    assert len(layer.weights) == 2
+    assert len(layer.weights) == weights

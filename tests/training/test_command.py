@@ -24,7 +24,8 @@ pytestmark = pytest.mark.xdist_group("trained")
 
 def test_train_and_evaluate_print_the_figures_that_are_kept(world: World) -> None:
     metrics = world.trained.facts.metrics
-    assert world.said["train"] == {"validation": metrics["validation"]}
+    threshold = world.trained.facts.threshold.model_dump(mode="json")
+    assert world.said["train"] == {"validation": metrics["validation"], "threshold": threshold}
     assert world.said["evaluate"] == {"test": metrics["test"]}
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -9,19 +10,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.distance import mahalanobis
+from scipy.special import expit
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
+    log_loss,
     precision_score,
     recall_score,
     roc_auc_score,
 )
 
 from fraudnet.errors import InputError
+from fraudnet.evaluation.calibration import expected_calibration_error
+from fraudnet.training.calibration import CalibrationConfig, cross_fitted
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import tracked_run
-from fraudnet.training.train import evaluate, train
+from fraudnet.training.train import evaluate, score, train
+from fraudnet.training.trained import load_trained, save_trained
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.windows.chunks import chunks_over
 from tests.training.test_calibration import most_likely, shrunk_inverse
@@ -64,6 +70,31 @@ def test_the_flags_of_the_validation_period_are_within_the_alert_budget(world: W
     assert threshold == pytest.approx((last_in + first_out) / 2, abs=1e-6)
     assert first_out < threshold <= last_in
     assert world.trained.facts.threshold.alerts_per_day == 10
+    assert world.trained.facts.threshold.terms == {"per_day": 10}
+
+
+@pytest.mark.parametrize("period", ["validation", "test"])
+def test_the_calibration_is_measured_before_and_after(world: World, period: str) -> None:
+    """After: on the validation period by a calibration that has not seen the account."""
+    checked = chosen(world, period)
+    label = world.prepared.histories.is_fraud[checked]
+    logit = world.answers["logit"][checked]
+    after = world.answers["fraud_probability"][checked]
+    if period == "validation":
+        known = chosen(world, period, known=True)[checked]
+        account = world.prepared.histories.account[checked]
+        found = cross_fitted(logit, label, known, account, CalibrationConfig())
+        assert found is not None
+        assert (np.abs(found - after) > 1e-4).mean() > 0.5
+        after = found
+    figures = world.trained.facts.metrics[period]
+    for ending, probability in (("", after), ("_uncalibrated", expit(logit))):
+        expected = {
+            f"brier_score{ending}": brier_score_loss(label, probability),
+            f"log_loss{ending}": log_loss(label, probability),
+            f"expected_calibration_error{ending}": expected_calibration_error(probability, label),
+        }
+        assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_calibration_is_the_most_likely_on_labels_that_are_known_in_time(world: World) -> None:
@@ -75,7 +106,7 @@ def test_the_calibration_is_the_most_likely_on_labels_that_are_known_in_time(wor
     calibration = world.trained.facts.calibration
     assert calibration["slope"] == pytest.approx(slope, rel=1e-2)
     assert calibration["intercept"] == pytest.approx(intercept, rel=1e-2)
-    assert world.trained.network.calibration.slope.numpy() == calibration["slope"]
+    assert world.trained.network.calibration.slopes.numpy() == [calibration["slope"]]
     assert world.trained.network.calibration.intercept.numpy() == calibration["intercept"]
 
 
@@ -110,7 +141,6 @@ def test_the_figures_are_those_of_scikit_learn(world: World, period: str) -> Non
         "fraud_share": label.mean(),
         "average_precision": average_precision_score(label, probability),
         "roc_auc": roc_auc_score(label, probability),
-        "brier_score": brier_score_loss(label, probability),
         "alerts_per_day": flagged.sum() / 7,
         "recall_at_alert_budget": recall_score(label, flagged),
         "precision_at_alert_budget": precision_score(label, flagged),
@@ -122,7 +152,9 @@ def test_the_figures_are_those_of_scikit_learn(world: World, period: str) -> Non
         "card_precision_at_10", "card_precision_at_10_ceiling", "partial_auc_fpr_1pct",
         "partial_auc_fpr_5pct", "recall_at_fpr_1pct", "recall_at_10_alerts_a_day",
         "compromised_accounts", "never_detected_share", "mean_frauds_before_detection",
-        "mean_money_lost_before_detection",
+        "mean_money_lost_before_detection", "brier_score", "log_loss",
+        "expected_calibration_error", "brier_score_uncalibrated", "log_loss_uncalibrated",
+        "expected_calibration_error_uncalibrated",
     }  # fmt: skip
     assert figures.keys() >= further
     assert figures["partial_auc_fpr_5pct"] == pytest.approx(
@@ -272,3 +304,29 @@ def test_a_validation_period_without_both_classes_is_refused(
         pytest.raises(InputError, match="the validation period holds no fraud or no genuine"),
     ):
         train(prepared)
+
+
+@pytest.mark.slow
+def test_an_isotonic_calibration_undoes_a_fraud_weight_and_is_kept(
+    world: World, scratch: str, tmp_path: Path
+) -> None:
+    asked = experiment("training.fraud_weight=10", "calibration.method=isotonic")
+    prepared = prepare(world.data, asked)
+    with logging_to(scratch), tracked_run("another"):
+        trained = train(prepared)
+    save_trained(trained, tmp_path / "model")
+    network = load_trained(tmp_path / "model").network
+    windows = {name: values[:200] for name, values in trained.windows.items()}
+    before, after = (
+        each.scores(windows)["fraud_probability"].numpy() for each in (trained.network, network)
+    )
+    assert np.array_equal(before, after)
+    assert trained.facts.calibration["knots"] == network.calibration.knots.numpy().tolist()
+
+    checked = chosen(world, "validation", known=True)
+    probability = score(network, prepared.histories, checked)["fraud_probability"]
+    share = prepared.histories.is_fraud[checked].mean()
+    assert probability.mean() == pytest.approx(share, rel=0.05)
+    figures = trained.facts.metrics["validation"]
+    for name in ("expected_calibration_error", "brier_score", "log_loss"):
+        assert figures[name] < figures[f"{name}_uncalibrated"]

@@ -333,8 +333,8 @@ def weights_after_training(after_training: Prepared, store: str) -> dict[str, by
     """Of a network as it is when the calibration's turn comes."""
     built_networks: list[Network] = []
 
-    def noted(config: NetworkConfig, features: FeatureSpecification) -> Network:
-        built_networks.append(build_network(config, features))
+    def noted(config: NetworkConfig, features: FeatureSpecification, knots: int) -> Network:
+        built_networks.append(build_network(config, features, knots))
         return built_networks[-1]
 
     def stop(*_: object) -> None:
