@@ -9,7 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from fraudnet.network.network import Network, NetworkConfig, build_network
-from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification, Reputation
+from fraudnet.windows.specification import (
+    EPISODE,
+    CategoricalColumn,
+    FeatureSpecification,
+    Reputation,
+)
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -50,6 +55,10 @@ def history(
             columns[i.name] = rng.integers(0, len(i.vocabulary) + 1, length, np.int32)
         elif i.kind == "numeric":
             columns[i.name] = rng.normal(0, 20, length).astype(np.float32)
+        elif i.statistic in EPISODE:
+            hours = rng.integers(1, 24 * (i.days or 0) + 1, length)
+            there = (rng.random(length) < 0.5) & ~is_unknown
+            columns[i.name] = np.where(is_unknown, -1, hours * there).astype(np.float32)
         elif i.kind == "reputation":
             total = total if i.statistic == "fraud" else total * 2
             count = rng.binomial(total, 0.1) if i.statistic == "fraud" else total

@@ -80,13 +80,25 @@ class NaiveFeatures:
             return []
         totals = [self.columns[f"counterparty_count_{d}d"][t] for d in terms.windows_days]
         frauds = [self.columns[f"counterparty_fraud_{d}d"][t] for d in terms.windows_days]
+        dated = 0 if terms.episode_days == "none" else 4 * 3 + 1
         if totals[0] < 0:
-            return [0.0] * (1 + 4 * len(totals))
+            return [0.0] * (1 + 4 * len(totals) + dated)
         both = list(zip(totals, frauds, strict=True))
         odds = [math.log((fraud + 0.5) / (total - fraud + 5)) for total, fraud in both]
         shares = [fraud / total if total else 0.0 for total, fraud in both]
         logs = [math.log1p(n) / 2 for n in totals] + [math.log1p(n) for n in frauds]
-        return [1.0, *logs, *shares, *odds]
+        return [1.0, *logs, *shares, *odds, *self.episode(t, terms.episode_days)]
+
+    def episode(self, t: int, days: int | str) -> list[float]:
+        if isinstance(days, str):
+            return []
+        kinds = ("genuine", "fraud", "onset", "run")
+        left = [self.columns[f"counterparty_{kind}_recency_{days}d"][t] for kind in kinds]
+        there = [float(hours > 0) for hours in left]
+        shares = [hours / (24 * days) for hours in left]
+        ages = [math.log1p(days - hours / 24) if hours else 0.0 for hours in left]
+        run = self.columns[f"counterparty_run_fraud_{days}d"][t]
+        return [*there, *shares, *ages, math.log1p(run)]
 
     def at(self, t: int) -> list[float]:
         specification = self.layer.specification

@@ -36,6 +36,11 @@ def test_inputs_have_one_order_and_their_types() -> None:
         ("counterparty_fraud_2d", "float32", "reputation"),
         ("counterparty_count_30d", "float32", "reputation"),
         ("counterparty_fraud_30d", "float32", "reputation"),
+        ("counterparty_genuine_recency_35d", "float32", "reputation"),
+        ("counterparty_fraud_recency_35d", "float32", "reputation"),
+        ("counterparty_onset_recency_35d", "float32", "reputation"),
+        ("counterparty_run_recency_35d", "float32", "reputation"),
+        ("counterparty_run_fraud_35d", "float32", "reputation"),
     ]
 
 
@@ -54,7 +59,10 @@ def test_inputs_say_what_fills_them() -> None:
 def test_columns_of_a_snapshot_are_in_the_order_of_the_inputs() -> None:
     specification = parse(DECLARED)
     assert specification.reputation is not None
-    assert specification.reputation.columns == ("count_2d", "fraud_2d", "count_30d", "fraud_30d")
+    assert specification.reputation.columns == (
+        "count_2d", "fraud_2d", "count_30d", "fraud_30d", "genuine_recency_35d",
+        "fraud_recency_35d", "onset_recency_35d", "run_recency_35d", "run_fraud_35d",
+    )  # fmt: skip
     assert [
         f"{i.statistic}_{i.days}d" for i in specification.inputs if i.kind == "reputation"
     ] == list(specification.reputation.columns)
