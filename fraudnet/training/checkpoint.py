@@ -70,7 +70,7 @@ class Checkpoint:
     def load(self) -> State | None:
         """The state that was saved last; None if there is no whole one of this identity."""
         try:
-            with np.load(self.path) as stored:
+            with self.path.open("rb") as file, np.load(file) as stored:
                 written = json.loads(str(stored["facts"]))
                 arrays = {
                     name: [stored[f"{name}.{number}"] for number in range(count)]
