@@ -132,6 +132,7 @@ class SequenceNetwork:
         network.compile(
             optimizer=keras.optimizers.Adam(LEARNING_RATE),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=False,  # XLA takes six times as long for an epoch of these on a CPU
         )
         return network
 
