@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Protocol
 
 import keras
@@ -13,14 +11,13 @@ from pydantic import Field
 from sklearn.metrics import average_precision_score
 
 from fraudnet.configuration import Section
-from fraudnet.errors import InputError
 from fraudnet.network.network import Network
 from fraudnet.training.batches import Batch, Batches
 from fraudnet.training.checkpoint import Checkpoint, State, assign, values_of
 from fraudnet.training.scoring import RowScorer
+from fraudnet.training.watched import divide, refuse_one_class
 from fraudnet.windows.chunks import Chunks, chunks_over
-from fraudnet.windows.labels import KnownRows, known_rows
-from fraudnet.windows.periods import Period
+from fraudnet.windows.labels import KnownRows
 
 
 class TrainingConfig(Section):
@@ -93,19 +90,6 @@ class Progress(Protocol):
         """The fit is over, or was given up."""
 
 
-@dataclass(frozen=True)
-class Watched:
-    """The end of a training period that is watched, and the rows before that are learnt from.
-
-    Attributes:
-        learnt: rows whose labels had arrived when the watched days began.
-        watched: rows of those days.
-    """
-
-    learnt: KnownRows
-    watched: KnownRows
-
-
 def fit_network(
     network: Network,
     known: KnownRows,
@@ -139,7 +123,7 @@ def fit_network(
     Raises:
         InputError: no row is a fraud, or none is genuine; the state cannot be written.
     """
-    _refuse_one_class(known, "the training period")
+    refuse_one_class(known, "the training period")
     if not config.stopping_days:
         return _Fit(network, known, None, config, progress, checkpoint).run("fit").chunks
     parts = divide(known, config.stopping_days)
@@ -156,36 +140,6 @@ def fit_network(
         assign(network.logit.variables, initial)
     again = config.model_copy(update={"epochs": best})
     return _Fit(network, known, None, again, progress, checkpoint).run("refit").chunks
-
-
-def divide(known: KnownRows, watched_days: float) -> Watched:
-    """Set the last days of known rows apart, as they would have been seen when those days began.
-
-    Raises:
-        InputError: one of the two parts lacks frauds or genuine transactions.
-    """
-    period = known.period
-    begin = period.end - timedelta(days=watched_days)
-    learnt = Period(period.begin, begin - (known.known_by - period.end))
-    before = known_rows(known.histories, learnt, begin)
-    parts = Watched(
-        replace(before, rows=before.rows & known.rows),
-        replace(
-            known,
-            rows=known.rows & Period(begin, period.end).contains(known.histories.timestamp_us),
-        ),
-    )
-    _refuse_one_class(parts.learnt, f"the training period less training.stopping_days ({learnt})")
-    _refuse_one_class(parts.watched, f"training.stopping_days ({watched_days:g} days)")
-    return parts
-
-
-def _refuse_one_class(known: KnownRows, what: str) -> None:
-    if len(np.unique(known.is_fraud)) < 2:
-        raise InputError(
-            f"{what} holds no fraud or no genuine transaction; a classifier needs "
-            "both: lengthen the period, or check the labels"
-        )
 
 
 class _Fit:

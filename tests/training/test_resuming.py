@@ -15,8 +15,9 @@ import pytest
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.checkpoint import Checkpoint, State
-from fraudnet.training.fitting import TrainingConfig, divide, fit_network
+from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.watched import divide
 from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import microseconds
 from fraudnet.windows.reputation import DAY_US
