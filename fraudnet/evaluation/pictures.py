@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
+from fraudnet.evaluation.calibration import reliability_diagram
 from fraudnet.evaluation.detection import FirstDetections
 from fraudnet.evaluation.figures import BLUE, GREY, ORANGE, figures
 from fraudnet.evaluation.report import Sample
@@ -14,7 +15,7 @@ from fraudnet.profile.figures import Picture, picture
 
 _TELLS = {
     "precision_recall": "Precision against recall, over all thresholds.",
-    "calibration": "Share of fraud against the predicted probability, twenty groups of equal size.",
+    "calibration": "Share of fraud against the probability, before and after calibration.",
     "score_histogram": "Scores of frauds and of genuine transactions.",
     "alerts_a_day": "Flagged transactions a day against the alert budget.",
 }
@@ -23,6 +24,7 @@ _TELLS = {
 def period_pictures(sample: Sample) -> dict[str, Picture]:
     """The figures that every period has, by name, and the low end of the ROC curve."""
     drawn = figures(sample.scored, sample.threshold, sample.alerts_per_day)
+    drawn["calibration"] = reliability_diagram(sample.predicted)
     found = {name: picture(drawn[name], tells, tells) for name, tells in _TELLS.items()}
     return found | {"roc": _roc(sample)}
 

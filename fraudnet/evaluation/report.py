@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.detection import FirstDetections, first_detections
 from fraudnet.evaluation.fairness import Group, groups_of
 from fraudnet.evaluation.further import AT_BUDGET
@@ -24,6 +25,7 @@ class Sample:
 
     Attributes:
         scored: with their scores.
+        predicted: their probabilities before and after calibration.
         threshold: from which score on a transaction is flagged.
         chosen_by: how the threshold was chosen.
         alerts_per_day: the alert budget.
@@ -36,6 +38,7 @@ class Sample:
     """
 
     scored: Scored
+    predicted: Predicted
     threshold: float
     chosen_by: str
     alerts_per_day: float

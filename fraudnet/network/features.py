@@ -211,7 +211,8 @@ def _reputation(
 
 def _episode(statistics: Any, days: float) -> list[Any]:
     """Of four recencies in hours, and the length of the run of frauds that goes on."""
-    recency, run = statistics[..., :-1], statistics[..., -1:]
+    # No source says more hours than there are; one that did would make a logarithm infinite.
+    recency, run = ops.minimum(statistics[..., :-1], 24.0 * days), statistics[..., -1:]
     there = ops.minimum(recency, 1.0)
     age_days = days - recency / 24.0
     return [there, recency / (24.0 * days), ops.log(1.0 + age_days) * there, ops.log(1.0 + run)]

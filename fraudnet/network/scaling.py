@@ -46,7 +46,7 @@ class Coefficients:
 
 
 COEFFICIENTS = Coefficients(depth=1.2, width=1.2, length=1.15)
-SIZES = {"nano": -4.0, "micro": -2.0, "small": 0.0, "base": 2.0, "large": 5.0}
+SIZES = {"nano": -5.0, "micro": -2.0, "small": 0.0, "base": 2.0, "large": 5.0}
 """The family by phi; `small` is the network that is built where nothing is said."""
 
 

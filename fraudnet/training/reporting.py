@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import fraudnet
 from fraudnet.errors import InputError
+from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.further import without_reputation
 from fraudnet.evaluation.metrics import Scored
 from fraudnet.evaluation.model_card import Card, model_card
@@ -37,11 +38,13 @@ class Measured:
     Attributes:
         rows: [N] of all rows of the histories, which were measured.
         scored: those.
+        predicted: their probabilities before and after calibration.
         figures: of them, by name.
     """
 
     rows: npt.NDArray[np.bool_]
     scored: Scored
+    predicted: Predicted
     figures: dict[str, float]
 
 
@@ -155,6 +158,7 @@ def _sample(prepared: Prepared, facts: Facts, measured: Measured) -> Sample:
     groups = (_declared(prepared, rows, name) for name in evaluation.group_columns)
     return Sample(
         scored=measured.scored,
+        predicted=measured.predicted,
         threshold=facts.threshold.probability,
         chosen_by=facts.threshold.chosen_by,
         alerts_per_day=experiment.alerts.per_day,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.further import further_figures, without_reputation
 from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.model_card import Card, cell, model_card
@@ -37,6 +38,7 @@ def made_report(*, bare: bool = False, beside: Beside | None = None) -> Report:
         figures |= without_reputation(worse, THRESHOLD, 40, 0)
     sample = Sample(
         scored=rows,
+        predicted=Predicted(rows.is_fraud, np.ones(3_000), rows.score, rows.score),
         threshold=THRESHOLD,
         chosen_by="alert budget",
         alerts_per_day=30,

@@ -287,7 +287,7 @@ def parameters(config: NetworkConfig, features: int) -> int:
 
 @pytest.mark.parametrize("config", [NetworkConfig(), SMALL], ids=["default", "small"])
 def test_parameters_by_hand(config: NetworkConfig) -> None:
-    features = (7 + 7 + 2 + 2 + 1 + 1) + 2 + 1 + 2 * config.embedding + (1 + 4 * 2)
+    features = (7 + 7 + 2 + 2 + 1 + 1) + 2 + 1 + 2 * config.embedding + (1 + 4 * 2 + 4 * 3 + 1)
     embeddings = (4 + 3) * config.embedding
     trained = build_network(config, SPECIFICATION).logit.trainable_weights
     assert sum(int(np.prod(w.shape)) for w in trained) == parameters(config, features) + embeddings

@@ -65,8 +65,8 @@ def test_what_is_not_scaled_stays(phi: float, a: float, b: float, c: float) -> N
 def test_sizes_are_the_formula_s_but_for_rounding(phi: float, a: float, b: float, c: float) -> None:
     found = scaled(BASE, phi, Coefficients(a, b, c))
     assert abs(len(found.dilations) - 4 * a**phi) <= 0.5 or len(found.dilations) == 1
-    assert found.width == divisible(32 * b**phi)
-    assert found.head == divisible(64 * b**phi)
+    assert found.width == divisible(BASE.width * b**phi)
+    assert found.head == divisible(BASE.head * b**phi)
     assert found.dilations == (BASE.dilations * len(found.dilations))[: len(found.dilations)]
     for window, exact in (
         (found.normal_window, 64 * c**phi),

@@ -113,14 +113,14 @@ def test_runs_are_a_tree_of_candidates_and_seeds(monkeypatch: pytest.MonkeyPatch
     with tracked_run("scale search") as parent:
         prepared: Any = Given(experiment("training.seed=3"))
         base, wider = search(prepared, tried, seeds=2)
-    assert trained == [(32, 3), (32, 4), (48, 3), (48, 4)]
-    assert wider.average_precision == pytest.approx((0.483, 0.484))
+    assert trained == [(40, 3), (40, 4), (56, 3), (56, 4)]
+    assert wider.average_precision == pytest.approx((0.563, 0.564))
     first, second = children(parent.info.run_id)
     assert (first.info.run_id, second.info.run_id) == (base.run_id, wider.run_id)
     assert second.info.run_name == "depth 1, width 1.400, length 1"
-    assert second.data.metrics["validation_average_precision"] == pytest.approx(0.4835)
+    assert second.data.metrics["validation_average_precision"] == pytest.approx(0.5635)
     assert second.data.metrics["macs"] == wider.macs > base.macs
-    assert second.data.params["width"] == "48"
+    assert second.data.params["width"] == "56"
     assert [run.data.metrics for run in children(wider.run_id)] == [{"seen": 3}, {"seen": 4}]
 
 

@@ -374,7 +374,11 @@ def late_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-PLAIN = ("features.numeric=[]", "split.label_delay_days=3")
+PLAIN = (
+    "features.numeric=[]",
+    "split.label_delay_days=3",
+    "evaluation.group_columns=[]",
+)
 
 
 def test_a_key_of_json_lines_that_comes_late(late_key: Path, temporary: Path) -> None:
