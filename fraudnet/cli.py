@@ -38,6 +38,7 @@ COMMANDS = {
         "measure a trained network on days it has not seen",
         "fraudnet.training.command", "add_evaluate_arguments", "run_evaluate",
     ),
+    "sweep": Command("search for better settings", "fraudnet.search.sweep_command"),
     "export": Command(
         "make the .tflite of a trained network",
         "fraudnet.artifact.command", "add_export_arguments", "run_export",
@@ -45,6 +46,11 @@ COMMANDS = {
     "artifact": Command(
         "inspect or verify a .tflite",
         "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",
+    ),
+    "compare": Command("two runs beside each other", "fraudnet.registry.compare_command"),
+    "promote": Command(
+        "make a run's network the champion, if it is the better one",
+        "fraudnet.registry.promote_command",
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
     "feed": Command(

@@ -1,5 +1,6 @@
 """Train: weights, calibration, threshold and distance, each from the rows it may see."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -45,7 +46,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def train(
-    prepared: Prepared, folder: Path | None = None, tensorboard: Path | None = None
+    prepared: Prepared,
+    folder: Path | None = None,
+    tensorboard: Path | None = None,
+    watch: Callable[[Network], Progress] | None = None,
 ) -> Trained:
     """Fit a network to the training period, calibrate and choose its threshold on the validation.
 
@@ -54,6 +58,7 @@ def train(
         folder: where the fit's state is kept after each epoch, so that the same call goes on where
             a killed one was, to the same result, in the same MLflow run; None: nowhere.
         tensorboard: folder for the fit's curves and profile; None: none are written.
+        watch: makes of the network, before it is fitted, one more who is told of the fit.
 
     Raises:
         InputError: a period lacks frauds or genuine transactions, or a folder cannot be used.
@@ -71,12 +76,14 @@ def train(
         )
         keras.utils.set_random_seed(experiment.training.seed)
         network = build_network(experiment.network, experiment.features)
-        known = _known_rows(prepared, prepared.split.training)
+        if watch is not None:
+            progress.append(watch(network))
+        known = known_of(prepared, prepared.split.training)
         chunks = fit_network(network, known, experiment.training, progress, checkpoint)
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
         _fit_distance(network, known, experiment.training.seed)
 
-        checked = _known_rows(prepared, prepared.split.validation)
+        checked = known_of(prepared, prepared.split.validation)
         logit = predict_rows(network.logit, network.receptive_field, histories, checked.rows)
         fit_calibration(network.calibration, logit["logit"][:, 0], checked.is_fraud)
         everything = prepared.split.validation.contains(histories.timestamp_us)
@@ -140,7 +147,7 @@ def score(
     return {name: values[:, 0] for name, values in answers.items()}
 
 
-def _known_rows(prepared: Prepared, period: Period) -> KnownRows:
+def known_of(prepared: Prepared, period: Period) -> KnownRows:
     """Labelled rows whose label is known when what follows the period begins."""
     delay = timedelta(days=prepared.experiment.split.label_delay_days)
     return known_rows(prepared.histories, period, known_by=period.end + delay)

@@ -1,0 +1,1 @@
+"""Searches over networks and settings, each a tree of MLflow runs."""
