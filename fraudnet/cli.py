@@ -44,6 +44,7 @@ COMMANDS = {
     "threshold": Command(
         "choose a trained network's threshold again", "fraudnet.training.threshold_command"
     ),
+    "sweep": Command("search for better settings", "fraudnet.search.sweep_command"),
     "export": Command(
         "make the .tflite of a trained network",
         "fraudnet.artifact.command", "add_export_arguments", "run_export",
@@ -54,6 +55,11 @@ COMMANDS = {
     ),
     "scale": Command(
         "search compound scaling, or train the family of sizes", "fraudnet.search.scale_command"
+    ),
+    "compare": Command("two runs beside each other", "fraudnet.registry.compare_command"),
+    "promote": Command(
+        "make a run's network the champion, if it is the better one",
+        "fraudnet.registry.promote_command",
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
     "feed": Command(

@@ -42,16 +42,27 @@ def run_export(arguments: argparse.Namespace) -> int:
 
 
 def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of heavy imports)
-    """Export a `Trained` network and log the file to its run; returns the `Exported`."""
-    from fraudnet.artifact.costs import costs_of
+    """Export a `Trained` network, log the file and its gates to its run; returns the `Exported`."""
+    from fraudnet.artifact.costs import battery_verdict, costs_of
     from fraudnet.artifact.export import export
+    from fraudnet.artifact.gates import ARTIFACT, ENERGY, record_gate
     from fraudnet.artifact.mlflow_model import log_artifact
+    from fraudnet.errors import CheckFailed
     from fraudnet.training.tracking import tracked_run
 
-    battery = trained.facts.experiment.battery
-    exported = export(trained, path, lambda model: costs_of(model, battery))
-    with tracked_run("export", trained.facts.mlflow_run_id):
+    battery, run_id = trained.facts.experiment.battery, trained.facts.mlflow_run_id
+    try:
+        exported = export(trained, path, lambda model: costs_of(model, battery))
+    except CheckFailed as error:
+        with tracked_run("export", run_id):
+            record_gate(ARTIFACT, passed=False, reason=str(error))
+        raise
+    verdict = battery_verdict(path.read_bytes(), battery)
+    with tracked_run("export", run_id):
         log_artifact(exported)
+        windows = exported.parity.windows
+        record_gate(ARTIFACT, passed=True, reason=f"equal to Keras on {windows:,} windows")
+        record_gate(ENERGY, passed=verdict.passed, reason=verdict.message)
     return exported
 
 

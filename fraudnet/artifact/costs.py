@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from fraudnet.energy.counting import count_bytes
-from fraudnet.energy.estimate import estimate_counted, estimate_day
-from fraudnet.energy.profiles import load_profile, operate
+from fraudnet.energy.budget import BudgetVerdict, EnergyBudget, check_budget
+from fraudnet.energy.counting import ModelCount, count_bytes
+from fraudnet.energy.estimate import Day, Estimate, estimate_counted, estimate_day
+from fraudnet.energy.profiles import Profile, load_profile, operate
 from fraudnet.training.experiment import BatteryConfig
 
 
@@ -18,10 +19,8 @@ def costs_of(model: bytes, battery: BatteryConfig) -> dict[str, Any]:
     Raises:
         InputError: there is no such device.
     """
-    count = count_bytes(model, "the converted network")
     profile = load_profile(battery.device)
-    estimate = estimate_counted(count, profile, operate(profile, None, None))
-    day = estimate_day(estimate, battery.inferences_per_day, profile.battery)
+    count, estimate, day = _estimated(model, profile, battery.inferences_per_day)
     return {
         "macs": count.macs,
         "model_bytes": len(model),
@@ -35,3 +34,28 @@ def costs_of(model: bytes, battery: BatteryConfig) -> dict[str, Any]:
             "battery_percent_per_day": day.battery_percent and day.battery_percent.model_dump(),
         },
     }
+
+
+def battery_verdict(model: bytes, battery: BatteryConfig) -> BudgetVerdict:
+    """Whether a day's scoring on the configured device keeps to the configured share of it.
+
+    Args:
+        model: the flatbuffer.
+        battery: device, transactions a day and the budget; a device without a battery has none.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    profile = load_profile(battery.device)
+    if profile.battery is None:
+        return BudgetVerdict(passed=True, message=f"{profile.name} has no battery")
+    _, estimate, day = _estimated(model, profile, battery.inferences_per_day)
+    return check_budget(estimate, day, EnergyBudget(battery.max_percent_per_day))
+
+
+def _estimated(
+    model: bytes, profile: Profile, inferences_per_day: float
+) -> tuple[ModelCount, Estimate, Day]:
+    count = count_bytes(model, "the converted network")
+    estimate = estimate_counted(count, profile, operate(profile, None, None))
+    return count, estimate, estimate_day(estimate, inferences_per_day, profile.battery)

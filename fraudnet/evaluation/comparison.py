@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from fraudnet.errors import InputError
-from fraudnet.evaluation.metrics import Floats, Ints
+from fraudnet.evaluation.bootstrap import resampled
+from fraudnet.evaluation.metrics import Floats
 from fraudnet.evaluation.scores import Scores
 
 MEMORY_BYTES = 1 << 28
@@ -106,8 +108,8 @@ def paired_differences(
     found = {}
     for name, blocks in differences.items():
         low, high = np.nanquantile(np.concatenate(blocks), [tail, 1 - tail])
-        a, b = (float(each[name][0]) for each in observed)
-        found[name] = Difference(a, b, float(low), float(high))
+        first_value, second_value = (float(each[name][0]) for each in observed)
+        found[name] = Difference(first_value, second_value, float(low), float(high))
     return found
 
 
@@ -172,14 +174,9 @@ def _aligned(first: Scores, second: Scores) -> tuple[Scores, Scores]:
 
 def _multiplicities(accounts: int, rows: int, bootstrap: Bootstrap) -> Iterator[Matrix]:
     """[B, A] how often each account is drawn, in blocks."""
-    rng = np.random.default_rng(bootstrap.seed)
+    draws = resampled(accounts, bootstrap.resamples, bootstrap.seed)
     block = max(1, MEMORY_BYTES // (16 * max(rows, accounts)))
-    for begin in range(0, bootstrap.resamples, block):
-        count = min(block, bootstrap.resamples - begin)
-        drawn: list[Ints] = [
-            np.bincount(rng.integers(accounts, size=accounts), minlength=accounts)
-            for _ in range(count)
-        ]
+    while drawn := list(islice(draws, block)):
         yield np.stack(drawn).astype(np.float64)
 
 

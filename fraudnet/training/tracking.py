@@ -41,21 +41,32 @@ def tracked_run(name: str, run_id: str | None = None) -> Iterator[Run]:
     if active is not None:
         yield active
         return
-    try:
-        if not os.environ.get("MLFLOW_TRACKING_URI"):
-            mlflow.set_tracking_uri(DEFAULT_STORE)
+    with opened_store():
         begun = os.environ.get("MLFLOW_RUN_ID") or (run_id if run_id and _known(run_id) else None)
         if begun is None:
             mlflow.set_experiment(EXPERIMENT)
         run = mlflow.start_run(run_id=begun, run_name=None if begun else name)
+    with run:
+        yield run
+
+
+@contextmanager
+def opened_store() -> Iterator[mlflow.MlflowClient]:
+    """The store that MLFLOW_TRACKING_URI names, or `mlflow.db` here.
+
+    Raises:
+        InputError: what is asked of it inside cannot be had.
+    """
+    try:
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            mlflow.set_tracking_uri(DEFAULT_STORE)
+        yield mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"MLflow store {place_of(mlflow.get_tracking_uri())}: {reason}; "
             "set MLFLOW_TRACKING_URI to another"
         ) from error
-    with run:
-        yield run
 
 
 def store_hint() -> str:

@@ -1,5 +1,6 @@
 """Train: weights, calibration, threshold and distance, each from the rows it may see."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -57,7 +58,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def train(
-    prepared: Prepared, folder: Path | None = None, tensorboard: Path | None = None
+    prepared: Prepared,
+    folder: Path | None = None,
+    tensorboard: Path | None = None,
+    watch: Callable[[Network], Progress] | None = None,
 ) -> Trained:
     """Fit a network to the training period, calibrate and choose its threshold on the validation.
 
@@ -66,6 +70,7 @@ def train(
         folder: where the fit's state is kept after each epoch, so that the same call goes on where
             a killed one was, to the same result, in the same MLflow run; None: nowhere.
         tensorboard: folder for the fit's curves and profile; None: none are written.
+        watch: makes of the network, before it is fitted, one more who is told of the fit.
 
     Raises:
         InputError: a period lacks frauds or genuine transactions, or a folder cannot be used.
@@ -85,12 +90,14 @@ def train(
         network = build_network(
             experiment.network, experiment.features, experiment.calibration.knots
         )
-        known = _known_rows(prepared, prepared.split.training)
+        if watch is not None:
+            progress.append(watch(network))
+        known = known_of(prepared, prepared.split.training)
         chunks = fit_network(network, known, experiment.training, progress, checkpoint)
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
         _fit_distance(network, known, experiment.training.seed)
 
-        checked = _known_rows(prepared, prepared.split.validation)
+        checked = known_of(prepared, prepared.split.validation)
         logits = logits_of(network, histories, checked.rows)
         fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
         everything = prepared.split.validation.contains(histories.timestamp_us)
@@ -177,7 +184,7 @@ def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> T
     rows = period.contains(prepared.histories.timestamp_us)
     with tracked_run("threshold", facts.mlflow_run_id):
         probability = score(trained.network, prepared.histories, rows)["fraud_probability"]
-        threshold = threshold_of(_known_rows(prepared, period), probability, experiment)
+        threshold = threshold_of(known_of(prepared, period), probability, experiment)
         found = _measure(prepared, trained.network, period, threshold.probability, "validation")
     changed = {
         "experiment": experiment, "threshold": threshold, "metrics": {"validation": found.figures}
@@ -199,7 +206,7 @@ def score(
     return {name: values[:, 0] for name, values in answers.items()}
 
 
-def _known_rows(prepared: Prepared, period: Period) -> KnownRows:
+def known_of(prepared: Prepared, period: Period) -> KnownRows:
     """Labelled rows whose label is known when what follows the period begins."""
     delay = timedelta(days=prepared.experiment.split.label_delay_days)
     return known_rows(prepared.histories, period, known_by=period.end + delay)
@@ -246,7 +253,7 @@ def _measure(
         calibrated=scored.score,
     )
     if name == "validation":  # that the calibration was fitted to: it would flatter itself
-        known = _known_rows(prepared, period).rows[rows]
+        known = known_of(prepared, period).rows[rows]
         again = cross_fitted(logits, scored.is_fraud, known, scored.account, calibration)
         predicted = replace(predicted, calibrated=again)
     found |= calibration_figures(predicted)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from fraudnet.errors import InputError
@@ -56,7 +57,7 @@ def naive(a: Scores, b: Scores, bootstrap: Bootstrap) -> dict[str, Difference]:
     rng = np.random.default_rng(bootstrap.seed)
     accounts = np.unique(a.account)
 
-    def measured(of: Scores, rows: np.ndarray) -> tuple[float, ...]:
+    def measured(of: Scores, rows: NDArray[np.int64]) -> tuple[float, ...]:
         fraud = of.is_fraud[rows] == 1
         if not fraud.any():
             return (np.nan,) * 3

@@ -1,0 +1,70 @@
+"""What ends a trial early: epochs worse than those of other trials, or the time that is over."""
+
+import time
+
+import mlflow
+import numpy as np
+import optuna
+from optuna.trial import Trial
+from sklearn.metrics import average_precision_score
+
+from fraudnet.network.network import Network
+from fraudnet.training.prepare import Prepared
+from fraudnet.training.scoring import RowScorer
+from fraudnet.training.train import known_of
+
+
+class OutOfTimeError(Exception):
+    """The time is over in the middle of a trial."""
+
+
+class PrunedByMedian:
+    """Told of a fit: reports each epoch's average precision, and ends what is not worth going on.
+
+    Where the fit is made again (`training.refit`), only the first is reported.
+
+    Args:
+        network: that is fitted.
+        prepared: whose validation period is scored.
+        trial: of Optuna.
+        deadline: moment of `time.monotonic` at which the fit is given up.
+    """
+
+    def __init__(self, network: Network, prepared: Prepared, trial: Trial, deadline: float) -> None:
+        known = known_of(prepared, prepared.split.validation)
+        self._is_fraud = known.is_fraud
+        self._score = RowScorer(network.logit, network.receptive_field, known.histories, known.rows)
+        self._trial, self._deadline, self._fits = trial, deadline, 0
+
+    def begin(self, epochs: int, transactions: int, first: int) -> None:  # noqa: ARG002
+        """Count the fits."""
+        self._fits += 1
+
+    def step(self, transactions: int) -> None:  # noqa: ARG002
+        """Give up when the time is over.
+
+        Raises:
+            OutOfTimeError: it is.
+        """
+        if time.monotonic() > self._deadline:
+            raise OutOfTimeError
+
+    def epoch(self, number: int, loss: float, average_precision: float | None) -> None:  # noqa: ARG002
+        """Report.
+
+        Raises:
+            TrialPruned: the trial is not worth going on, or its weights are no longer finite.
+        """
+        if self._fits > 1:
+            return
+        logit = self._score()["logit"][:, 0]
+        if not np.isfinite(logit).all():
+            raise optuna.TrialPruned("the weights are no longer finite")
+        found = float(average_precision_score(self._is_fraud, logit))
+        mlflow.log_metric("epoch_validation_average_precision", found, step=number)
+        self._trial.report(found, number)
+        if self._trial.should_prune():
+            raise optuna.TrialPruned(f"below the median after epoch {number + 1}")
+
+    def end(self) -> None:
+        """Nothing is left to do."""
