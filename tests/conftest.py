@@ -1,5 +1,7 @@
 import fcntl
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,3 +44,13 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> str:
     from tests.training.world import make_store
 
     return make_store(tmp_path_factory.mktemp("scratch"))
+
+
+@pytest.fixture(autouse=True)
+def mlflow_forgets_its_store() -> Iterator[None]:
+    """A command that is called without a store sets one for the whole process."""
+    yield
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # back to the environment's

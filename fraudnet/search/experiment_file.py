@@ -20,6 +20,8 @@ def write_experiment(experiment: Experiment, path: Path, comment: str) -> None:
         InputError: the file cannot be written.
     """
     sections = experiment.model_dump(mode="json", exclude_none=True)
+    if experiment.features.reputation is None:
+        sections["features"]["reputation"] = "none"  # TOML has no null
     lines = [f"# {comment}"]
     for name, keys in sections.items():
         lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]

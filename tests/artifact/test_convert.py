@@ -66,7 +66,7 @@ def test_the_inputs_are_those_of_the_specification(world: World, model: schema.M
         each.name: (DTYPES[each.dtype], [1, length])
         for each in world.trained.facts.experiment.features.inputs
     }
-    assert len(tensors) == len(graph.inputs) == 12
+    assert len(tensors) == len(graph.inputs) == 17
 
 
 def test_the_outputs_are_probability_and_distance(model: schema.ModelT) -> None:

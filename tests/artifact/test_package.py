@@ -107,6 +107,8 @@ def test_the_device_reads_what_it_needs(world: World, contract: dict[str, Any]) 
     assert parsed.reputation.max_age_days == 2.0
     assert parsed.reputation.columns == (
         "count_1d", "fraud_1d", "count_7d", "fraud_7d", "count_30d", "fraud_30d",
+        "genuine_recency_35d", "fraud_recency_35d", "onset_recency_35d", "run_recency_35d",
+        "run_fraud_35d",
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ def test_evaluate_writes_a_report_and_a_card_beside_the_network(world: World) ->
     for text in (page.read_text(), card.read_text()):
         assert str(world.data.parent) not in text
         assert "place" in text
-        assert "stolen" in text
+        assert "compromised" in text
 
 
 def test_the_report_goes_where_it_is_wanted_another_network_beside(
