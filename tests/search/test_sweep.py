@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import mlflow
 import optuna
 import pytest
 from mlflow.entities import Run
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.xdist_group("trained")
 
 SPACE = {
     "training": {"learning_rate": {"low": 0.003, "high": 0.03, "log": True}},
-    "network": {"dropout": {"choices": [0.0, 0.1, 0.2]}},
+    "network": {"dropout": {"choices": [0.0, 0.1, 0.3]}},
 }
 SHORT = ("training.epochs=2", "training.stopping_days=0")
 
@@ -161,22 +163,26 @@ def test_another_question_is_refused(
 def test_what_is_worse_than_the_median_is_pruned(
     prepared: Prepared, base: Experiment, tmp_path: Path, store: str
 ) -> None:
-    """The base's rate is good; the last of the choices drives all weights to where nothing is."""
-    hopeless = 1e-7
-    rates = {"training": {"learning_rate": {"choices": [base.training.learning_rate, hopeless]}}}
-    space = parse_space(rates, "own")
-    storage = f"sqlite:///{tmp_path / STORAGE}"
-    config = SweepConfig("pruned", 5)
-    sweep(prepared, base, space, replace(config, trials=1), tmp_path)
-    study = optuna.load_study(storage=storage, study_name="pruned")
-    for rate in (base.training.learning_rate,) * 3 + (hopeless,):
-        study.enqueue_trial({"training.learning_rate": rate})
-    found = sweep(prepared, base, space, config, tmp_path)
+    """Earlier trials knew nearly all after each epoch; no rate can do that in two."""
+    space = parse_space({"training": {"learning_rate": {"low": 1e-7, "high": 1e-6}}}, "own")
+    with pytest.raises(CheckFailed):
+        sweep(prepared, base, space, SweepConfig("pruned", 0), tmp_path)
+    study = opened(tmp_path, "pruned")
+    distributions = {"training.learning_rate": FloatDistribution(1e-7, 1e-6)}
+    for rate in (2e-7, 4e-7, 6e-7, 8e-7):
+        params = {"training.learning_rate": rate}
+        by_epoch = {0: 0.99, 1: 0.99}
+        study.add_trial(
+            optuna.create_trial(
+                value=rate, params=params, distributions=distributions, intermediate_values=by_epoch
+            )
+        )
+    found = sweep(prepared, base, space, SweepConfig("pruned", 5), tmp_path)
     assert found.states == {"complete": 4, "pruned": 1, "fail": 0}
-    assert found.values == {"training.learning_rate": base.training.learning_rate}
-    *_, last = children(mlflow.MlflowClient(store), found.mlflow_run_id)
-    assert last.data.tags["pruned"] == "below the median after epoch 2"
-    assert last.info.status == "FINISHED"
+    assert (found.best_trial, found.values) == (3, {"training.learning_rate": 8e-7})
+    (run,) = children(mlflow.MlflowClient(store), found.mlflow_run_id)
+    assert run.data.tags["pruned"] == "below the median after epoch 2"
+    assert run.info.status == "FINISHED"
 
 
 def test_values_that_do_not_fit_each_other_are_given_up(
@@ -193,11 +199,19 @@ def test_values_that_do_not_fit_each_other_are_given_up(
 def test_the_time_ends_a_trial_which_is_begun_anew(
     prepared: Prepared, base: Experiment, space: Space, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckFailed, match="no trial was completed; call again"):
-        sweep(prepared, base, space, SweepConfig("late", 1, minutes=1e-3), tmp_path)
+    hour = SweepConfig("late", 1, minutes=60)
+    with pytest.MonkeyPatch.context() as patch:
+        # An hour later at the first step.
+        later = SimpleNamespace(monotonic=lambda: time.monotonic() + 3600)
+        patch.setattr("fraudnet.search.pruning.time", later)
+        with pytest.raises(CheckFailed, match="no trial was completed; call again"):
+            sweep(prepared, base, space, hour, tmp_path)
     cut, waiting = opened(tmp_path, "late").trials
     assert (cut.state, waiting.state) == (TrialState.FAIL, TrialState.WAITING)
-    found = sweep(prepared, base, space, SweepConfig("late", 1), tmp_path)
+    with pytest.raises(CheckFailed, match="no trial was completed; call again"):
+        sweep(prepared, base, space, replace(hour, minutes=1e-9), tmp_path)
+    assert len(opened(tmp_path, "late").trials) == 2
+    found = sweep(prepared, base, space, hour, tmp_path)
     assert found.states == {"complete": 1, "pruned": 0, "fail": 1}
     assert found.best_trial == 1
     assert opened(tmp_path, "late").trials[1].params == cut.params
@@ -252,7 +266,7 @@ def test_a_killed_sweep_goes_on_as_if_it_had_not_been(
     own = tmp_path / "own.toml"
     own.write_text(
         "[training.learning_rate]\nlow = 0.003\nhigh = 0.03\nlog = true\n"
-        "[network.dropout]\nchoices = [0.0, 0.1, 0.2]\n"
+        "[network.dropout]\nchoices = [0.0, 0.1, 0.3]\n"
     )
     settings = [word for setting in (*SETTINGS, *SHORT) for word in ("--set", setting)]
 
