@@ -17,7 +17,7 @@ import mlflow
 import optuna
 import pytest
 from mlflow.entities import Run
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -168,7 +168,9 @@ def test_what_is_worse_than_the_median_is_pruned(
     with pytest.raises(CheckFailed):
         sweep(prepared, base, space, SweepConfig("pruned", 0), tmp_path)
     study = opened(tmp_path, "pruned")
-    distributions = {"training.learning_rate": FloatDistribution(1e-7, 1e-6)}
+    distributions: dict[str, BaseDistribution] = {
+        "training.learning_rate": FloatDistribution(1e-7, 1e-6)
+    }
     for rate in (2e-7, 4e-7, 6e-7, 8e-7):
         params = {"training.learning_rate": rate}
         by_epoch = {0: 0.99, 1: 0.99}
