@@ -97,9 +97,8 @@ def test_family_from_data_to_chart(
         by_name = {run.info.run_name: run for run in runs}
         parent = by_name["scale family"]
         assert mlflow.artifacts.load_dict(f"{parent.info.artifact_uri}/family.json") == result
-        assert "family.png" in [
-            a.path for a in mlflow.artifacts.list_artifacts(parent.info.artifact_uri)
-        ]
+        logged = mlflow.artifacts.list_artifacts(run_id=parent.info.run_id)
+        assert {file.path for file in logged} == {"family.json", "family.png"}
     assert json.loads((output / "family.json").read_text()) == result
     assert (output / "family.png").read_bytes()[:4] == b"\x89PNG"
     for each in result["members"]:

@@ -22,7 +22,7 @@ from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import microseconds
 from fraudnet.windows.reputation import DAY_US
 from tests.training.test_fitting import TINY, Recording
-from tests.training.world import experiment
+from tests.training.world import SETTINGS, experiment
 
 pytestmark = pytest.mark.xdist_group("fitting")
 
@@ -168,7 +168,7 @@ def test_a_command_that_is_killed_goes_on_in_the_same_run(payments: Path, tmp_pa
     """By SIGKILL, whenever it falls: the figures are those of a training that was not killed."""
 
     def command(output: str) -> list[str]:
-        sets = [word for each in (*TINY, "training.epochs=5") for word in ("--set", each)]
+        sets = [word for each in SETTINGS for word in ("--set", each)]
         return [
             sys.executable, "-m", "fraudnet", "train", "--data", str(payments), *sets,
             "--output", str(tmp_path / output), "--json",

@@ -374,7 +374,7 @@ def test_a_week_of_other_labels_in_the_handbook_changes_nothing_before_they_are_
         is_fraud=handbook["is_fraud"].where(~flipped, 1 - handbook["is_fraud"])
     )
     before, after = counts_of(handbook, refresh), counts_of(changed, refresh)
-    assert np.array_equal(before[:, 0::2], after[:, 0::2])
+    assert np.array_equal(before[:, 0:6:2], after[:, 0:6:2])  # the counts
     other = (before != after).any(axis=1)
     assert other.sum() > 100_000
     # Of each terminal: its first label that is another, known seven days later.
