@@ -26,7 +26,8 @@ def convert(network: Network) -> bytes:
 
     def window(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = network.scores(inputs, training=False)
-        return {name: tf.reshape(value, (1, 1)) for name, value in outputs.items()}
+        # The sum over one channel drops it; a reshape would fix the number of positions.
+        return {name: tf.reduce_sum(value, axis=2) for name, value in outputs.items()}
 
     module = tf.Module()
     module.score_window = _frozen(tf.function(window).get_concrete_function(**specs), specs)

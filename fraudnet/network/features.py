@@ -86,21 +86,20 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         """See the class."""
         # Every lag needs a predecessor, so the oldest position serves as one only.
         dropped = self.span - 1
-        valid = inputs["valid"][..., None]
-        gap, *pace = [_log_gap(inputs, lag) for lag in LAGS]
-        amount = (signed_log(inputs["amount"])[..., None] - self.mean[0]) / self.deviation[0]
+        read = self._read(inputs)
+        amount, valid = signed_log(read[..., :1]), read[..., 1:2]
+        amount = (amount - self.mean[0]) / self.deviation[0]
         amount = ops.clip(amount, -MOST_DEVIATIONS, MOST_DEVIATIONS)
-        gap = self._standardised_gap(gap)
-        habit = ops.concatenate([newest(amount, 1), gap, *_clock(inputs, 1)], axis=-1)
+        gap, *pace = [self._gap(read[..., 2:4], valid, lag) for lag in LAGS]
+        habit = ops.concatenate(
+            [newest(amount, 1), gap, *_clock(newest(read[..., 3:7], 1))], axis=-1
+        )
         normal, known = self._normal(habit, newest(valid, 1))
         now, normal = newest(habit, dropped - 1), newest(normal, dropped - self.normal_window)
         known = newest(known, dropped - self.normal_window)
         features = [now, *self._departure(now, normal, known), ops.log(1.0 + known)]
-        features += [
-            newest(self._standardised_gap(p), dropped - lag)
-            for p, lag in zip(pace, LAGS[1:], strict=True)
-        ]
-        features += self._further(inputs, dropped)
+        features += [newest(p, dropped - lag) for p, lag in zip(pace, LAGS[1:], strict=True)]
+        features += self._further(inputs, newest(read[..., 7:], dropped), dropped)
         features += [
             within(now[..., :1], newest(inputs[name], dropped))
             for name, within in self.amounts_within.items()
@@ -108,13 +107,37 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         valid = newest(valid, dropped)
         return ops.concatenate(features, axis=-1) * valid, valid
 
-    def _standardised_gap(self, log_gap: Any) -> Any:
-        value, known = log_gap
-        return (value - self.mean[1]) / self.deviation[1] * known
+    def _read(self, inputs: dict[str, Any]) -> Any:
+        """All but the categories, as channels.
+
+        Amount, valid, day, second twice, weekday twice, numeric columns, reputation. Stacked once,
+        since a runtime copies a stack number by number; and stacked rather than reshaped, since a
+        reshape would fix the length of an exported graph. Float32 holds days and seconds exactly.
+        """
+        day = ops.cast(inputs["day"], "float32")
+        second = ops.cast(inputs["second"], "float32")
+        # 1970-01-01 was a Thursday; Monday is 0.
+        weekday = ops.cast(ops.mod(inputs["day"] + 3, 7), "float32")
+        calendar = [day, second, second, weekday, weekday]
+        further = [inputs[name] for name in self.specification.numeric]
+        further += [inputs[i.name] for i in self.specification.inputs if i.kind == "reputation"]
+        return ops.stack([inputs["amount"], inputs["valid"], *calendar, *further], axis=-1)
+
+    def _gap(self, time: Any, valid: Any, lag: int) -> Any:
+        """Standardised log(1 + seconds) since the `lag`th before, 0 where there is none.
+
+        From [B, L, 2] days and seconds and [B, L, 1] to [B, L - lag, 1].
+        """
+        passed = time[:, lag:] - time[:, :-lag]
+        seconds = passed[..., :1] * DAY_SECONDS + passed[..., 1:]
+        # Padding comes first: whoever has a valid predecessor is valid.
+        known = valid[:, :-lag]
+        log_gap = ops.log(1.0 + ops.maximum(seconds * known, 0.0))
+        return (log_gap - self.mean[1]) / self.deviation[1] * known
 
     def _normal(self, habit: Any, valid: Any) -> tuple[Any, Any]:
         """Sums over the window less its newest: ([B, L, 2 x channels] means, [B, L, 1] count)."""
-        both = ops.concatenate([habit, habit[..., :2] ** 2, ops.ones_like(valid)], axis=-1) * valid
+        both = ops.concatenate([habit, ops.square(habit[..., :2]), valid], axis=-1) * valid
         sums = windowed_sum(both, self.normal_window)
         sums = sums - newest(both, self.normal_window - 1)
         known = sums[..., -1:]
@@ -131,15 +154,15 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         same_hour = ops.sum(now[..., 2:4] * normal[..., 2:4], axis=-1, keepdims=True)
         return [normal[..., :channels], ops.log(deviation), departure, same_hour]
 
-    def _further(self, inputs: dict[str, Any], dropped: int) -> list[Any]:
-        found = []
-        for i, name in enumerate(self.specification.numeric):
-            value = newest(signed_log(inputs[name])[..., None], dropped)
-            found.append((value - self.mean[2 + i]) / self.deviation[2 + i])
+    def _further(self, inputs: dict[str, Any], further: Any, dropped: int) -> list[Any]:
+        found, numeric = [], len(self.specification.numeric)
+        if numeric:
+            logs = signed_log(further[..., :numeric])
+            found.append((logs - self.mean[2:]) / self.deviation[2:])
         for name, embedding in self.embeddings.items():
             found.append(embedding(newest(inputs[name], dropped)))
         if self.specification.reputation is not None:
-            found += _reputation(self.specification, inputs, dropped)
+            found += _reputation(self.specification, further[..., numeric:])
         return found
 
     def fit(self, columns: dict[str, npt.NDArray[Any]], log_gaps: npt.NDArray[np.float64]) -> None:
@@ -167,35 +190,23 @@ def signed_log_numpy(x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return logs
 
 
-def _log_gap(inputs: dict[str, Any], lag: int) -> tuple[Any, Any]:
-    """log(1 + seconds) since the `lag`th before, and whether there is one, [B, L - lag, 1] each."""
-    days = inputs["day"][:, lag:] - inputs["day"][:, :-lag]
-    seconds = inputs["second"][:, lag:] - inputs["second"][:, :-lag]
-    gap = ops.cast(days, "float32") * DAY_SECONDS + ops.cast(seconds, "float32")
-    known = inputs["valid"][:, :-lag] * inputs["valid"][:, lag:]
-    return ops.log(1.0 + ops.maximum(gap * known, 0.0))[..., None], known[..., None]
+def _clock(clock: Any) -> list[Any]:
+    """Hour of the day and day of the week as points on circles, and whether it is a weekend.
+
+    Of second, second, weekday and weekday, [B, L, 4].
+    """
+    turns = ops.array([1.0 / DAY_SECONDS, 1.0 / DAY_SECONDS, 1.0 / 7.0, 1.0 / 7.0])
+    # A quarter ahead of the sine is the cosine.
+    circles = ops.sin((clock * turns + ops.array([0.0, 0.25, 0.0, 0.25])) * (2.0 * math.pi))
+    return [circles, ops.clip(clock[..., 3:] - 4.0, 0.0, 1.0)]
 
 
-def _clock(inputs: dict[str, Any], dropped: int) -> list[Any]:
-    """Hour of the day and day of the week as points on circles, and whether it is a weekend."""
-    hour = ops.cast(newest(inputs["second"], dropped), "float32")[..., None]
-    hour = hour * (2.0 * math.pi / DAY_SECONDS)
-    # 1970-01-01 was a Thursday; Monday is 0.
-    weekday = ops.cast(ops.mod(newest(inputs["day"], dropped) + 3, 7), "float32")[..., None]
-    week = weekday * (2.0 * math.pi / 7.0)
-    weekend = ops.clip(weekday - 4.0, 0.0, 1.0)
-    return [ops.sin(hour), ops.cos(hour), ops.sin(week), ops.cos(week), weekend]
-
-
-def _reputation(
-    specification: FeatureSpecification, inputs: dict[str, Any], dropped: int
-) -> list[Any]:
+def _reputation(specification: FeatureSpecification, raw: Any) -> list[Any]:
     """Risk of the counterparty: as counts, as a share and as smoothed log-odds; -1 is unknown.
 
     And when its known frauds began and ended: whether there are any, and how long ago that was.
     """
     entries = [i for i in specification.inputs if i.kind == "reputation"]
-    raw = ops.stack([newest(inputs[i.name], dropped) for i in entries], axis=-1)
     known = ops.clip(raw[..., :1] + 1.0, 0.0, 1.0)
     statistics = ops.maximum(raw, 0.0)
     windows = sum(i.statistic in COUNTS for i in entries)

@@ -102,18 +102,15 @@ class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Kera
         window: positions in the running mean, a power of two.
         reduced: channels between the two 1x1 layers.
 
-    Input shape: [B, L, C] and valid [B, L, 1]. Output shape: [B, L - window + 1, C].
+    Input shape: [B, L, C]; valid [B, L, 1]; and one part of the valid positions in each window
+    (`PartOfValid`), [B, L - window + 1, 1]. Output shape: [B, L - window + 1, C].
     """
 
     def __init__(self, window: int, reduced: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.window, self.reduced = window, reduced
 
-    def build(
-        self,
-        x_shape: tuple[int | None, ...],
-        valid_shape: tuple[int | None, ...],  # noqa: ARG002  (Keras asks for every input's shape)
-    ) -> None:
+    def build(self, x_shape: tuple[int | None, ...], *_further: tuple[int | None, ...]) -> None:
         """Create the two 1x1 layers."""
         channels = x_shape[-1]
         self.reduce = Conv1x1(self.reduced, activation="relu", name="reduce")
@@ -121,12 +118,54 @@ class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Kera
         self.reduce.build(x_shape)
         self.excite.build((*x_shape[:-1], self.reduced))
 
-    def call(self, x: Any, valid: Any) -> Any:
+    def call(self, x: Any, valid: Any, part: Any) -> Any:
         """See the class."""
-        count = ops.maximum(windowed_sum(valid, self.window), 1.0)
-        squeezed = windowed_sum(x * valid, self.window) / count
+        squeezed = windowed_sum(x * valid, self.window) * part
         gate = ops.sigmoid(self.excite(self.reduce(squeezed)))
         return newest(x, self.window - 1) * gate
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class PartOfValid(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """One part of the valid positions among the last `window`, 1 where there are none.
+
+    The same for every squeeze of a network, so that it is computed once.
+
+    Args:
+        window: positions, a power of two.
+
+    Input shape: [B, L, 1]. Output shape: [B, L - window + 1, 1].
+    """
+
+    def __init__(self, window: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.window = window
+
+    def call(self, valid: Any) -> Any:
+        """See the class."""
+        return 1.0 / ops.maximum(windowed_sum(valid, self.window), 1.0)
+
+
+@keras.saving.register_keras_serializable("fraudnet")
+class Shortcut(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Adds a block's input to its output, position by position (He et al. 2016, section 3.1).
+
+    A layer, because Keras takes a sum outside of one for that with a bias where the newest position
+    is the only one, and that fixes the length of an exported graph.
+
+    Args:
+        dropped: positions that the block has dropped.
+
+    Input shapes: [B, L, C] and [B, L - dropped, C]. Output shape: [B, L - dropped, C].
+    """
+
+    def __init__(self, dropped: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.dropped = dropped
+
+    def call(self, shortcut: Any, x: Any) -> Any:
+        """See the class."""
+        return newest(shortcut, self.dropped) + x
 
 
 @keras.saving.register_keras_serializable("fraudnet")

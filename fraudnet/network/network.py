@@ -15,6 +15,8 @@ from fraudnet.network.layers import (
     CausalSqueezeExcitation,
     Conv1x1,
     MahalanobisDistance,
+    PartOfValid,
+    Shortcut,
     newest,
 )
 from fraudnet.windows.specification import FeatureSpecification
@@ -139,8 +141,11 @@ def build_network(
     x, valid = features(inputs)
     receptive_field = features.span
     x = Conv1x1(config.width, activation="relu", name="stem")(x)
+    part = PartOfValid(config.squeeze_window, name="part_of_valid")(valid)
     for number, dilation in enumerate(config.dilations):
-        x, valid, span = _inverted_residual(x, valid, config, dilation, f"block{number}")
+        x, valid, part, span = _inverted_residual(
+            x, valid, part, config, dilation, f"block{number}"
+        )
         receptive_field += span - 1
     fingerprint = x
     x = Conv1x1(config.head, activation="relu", name="head")(x)
@@ -161,8 +166,8 @@ def build_network(
 
 
 def _inverted_residual(
-    x: Any, valid: Any, config: NetworkConfig, dilation: int, name: str
-) -> tuple[Any, Any, int]:
+    x: Any, valid: Any, part: Any, config: NetworkConfig, dilation: int, name: str
+) -> tuple[Any, Any, Any, int]:
     """Expand, filter, squeeze and excite, project linearly, add the input.
 
     Sandler et al. 2018, "MobileNetV2", section 3.3: from C channels over t C back to C, at
@@ -178,8 +183,10 @@ def _inverted_residual(
     shortcut = x
     x = Conv1x1(expanded, activation="relu", name=f"{name}_expand")(x)
     x = ops.relu(depthwise(x * valid))
-    valid = newest(valid, depthwise.span - 1)
-    x = squeeze(x, valid)
-    valid = newest(valid, config.squeeze_window - 1)
+    # `part` has lost the squeeze's positions already.
+    part = newest(part, depthwise.span - 1)
+    x = squeeze(x, newest(valid, depthwise.span - 1), part)
     x = Conv1x1(config.width, name=f"{name}_project")(x)
-    return newest(shortcut, span - 1) + x, valid, span
+    valid, part = newest(valid, span - 1), newest(part, config.squeeze_window - 1)
+    x = Shortcut(span - 1, name=f"{name}_shortcut")(shortcut, x)
+    return x, valid, part, span

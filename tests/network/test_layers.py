@@ -15,6 +15,8 @@ from fraudnet.network.layers import (
     CausalSqueezeExcitation,
     Conv1x1,
     MahalanobisDistance,
+    PartOfValid,
+    Shortcut,
     newest,
     windowed_sum,
 )
@@ -109,7 +111,7 @@ def test_causal_squeeze_excitation(window: int) -> None:
     valid = np.ones((4, length, 1))
     for account, padding in enumerate((0, 1, 25, length)):
         valid[account, :padding] = 0
-    layer.build(x.shape, valid.shape)
+    layer.build(x.shape)
     w1, b1, w2, b2 = randomise(layer)
     expected = np.zeros((4, length - window + 1, channels))
     for account in range(4):
@@ -119,12 +121,23 @@ def test_causal_squeeze_excitation(window: int) -> None:
             squeezed = np.mean(seen, axis=0) if seen else np.zeros(channels)
             gate = sigmoid(np.maximum(squeezed @ w1 + b1, 0) @ w2 + b2)
             expected[account, t - window + 1] = x[account, t] * gate
-    assert_close(layer(x, valid), expected)
+    part = PartOfValid(window)(valid)
+    assert_close(layer(x, valid, part), expected)
+
+
+def test_part_of_valid_of_nothing_is_one() -> None:
+    assert_close(PartOfValid(4)(np.zeros((1, 5, 1))), np.ones((1, 2, 1)))
+
+
+@pytest.mark.parametrize("positions", [1, 5])
+def test_shortcut_adds_the_newest_positions(positions: int) -> None:
+    x, y = normal(2, 3 + positions, 4), normal(2, positions, 4, seed=1)
+    assert_close(Shortcut(3)(x, y), x[:, 3:] + y)
 
 
 def test_causal_squeeze_excitation_parameters() -> None:
     layer = CausalSqueezeExcitation(16, 4)
-    layer.build((None, None, 24), (None, None, 1))
+    layer.build((None, None, 24))
     assert layer.reduce.count_params() == 24 * 4 + 4
     assert layer.excite.count_params() == 4 * 24 + 24
     assert layer.count_params() == layer.reduce.count_params() + layer.excite.count_params()
