@@ -29,8 +29,8 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
     """Features of each transaction, the account's own normal among them.
 
     Amounts and gaps are logarithms, standardised by the training rows. The account's normal is the
-    mean and deviation of amount, gap and hour over the last `normal_window` valid positions, the
-    newest left out: how far it departs from them is what tells most of a taken-over account.
+    mean and deviation of amount, gap and hour over the valid positions among the `normal_window`
+    before the newest: how far it departs from them is what tells most of a taken-over account.
 
     Args:
         specification: what is read of a transaction.
@@ -39,7 +39,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         amount_pieces: pieces of what each category's amounts say (`AmountWithin`); 0: not read.
 
     Input: a dictionary of the specification's inputs, [B, L] each.
-    Output: features [B, L - normal_window, F], and valid [B, L - normal_window, 1].
+    Output: features [B, L - span + 1, F], and valid [B, L - span + 1, 1].
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         super().__init__(**kwargs)
         self.specification = specification
         self.normal_window = normal_window
-        self.span = max(normal_window + 1, max(LAGS) + 1)
+        # One for the gap to the predecessor of the oldest of the window, one for the newest itself.
+        self.span = max(normal_window + 2, max(LAGS) + 1)
         self.embeddings = {
             c.column: keras.layers.Embedding(
                 len(c.vocabulary) + 1, embedding, name=f"{c.column}_embedding"
@@ -95,8 +96,8 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
             [newest(amount, 1), gap, *_clock(newest(read[..., 3:7], 1))], axis=-1
         )
         normal, known = self._normal(habit, newest(valid, 1))
-        now, normal = newest(habit, dropped - 1), newest(normal, dropped - self.normal_window)
-        known = newest(known, dropped - self.normal_window)
+        now, normal = newest(habit, dropped - 1), newest(normal, dropped - self.normal_window - 1)
+        known = newest(known, dropped - self.normal_window - 1)
         features = [now, *self._departure(now, normal, known), ops.log(1.0 + known)]
         features += [newest(p, dropped - lag) for p, lag in zip(pace, LAGS[1:], strict=True)]
         features += self._further(inputs, newest(read[..., 7:], dropped), dropped)
@@ -136,10 +137,14 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         return (log_gap - self.mean[1]) / self.deviation[1] * known
 
     def _normal(self, habit: Any, valid: Any) -> tuple[Any, Any]:
-        """Sums over the window less its newest: ([B, L, 2 x channels] means, [B, L, 1] count)."""
+        """Of the window before each position.
+
+        From [B, L, channels] and [B, L, 1] to means [B, L - normal_window, channels + 2] and counts
+        [B, L - normal_window, 1]. Not as the sum with the newest less the newest: that rounds, and
+        the variance of two amounts is a small difference of squares.
+        """
         both = ops.concatenate([habit, ops.square(habit[..., :2]), valid], axis=-1) * valid
-        sums = windowed_sum(both, self.normal_window)
-        sums = sums - newest(both, self.normal_window - 1)
+        sums = windowed_sum(both[:, :-1], self.normal_window)
         known = sums[..., -1:]
         return sums[..., :-1] / ops.maximum(known, 1.0), known
 

@@ -98,10 +98,10 @@ def divisible(channels: float) -> int:
 def receptive_field(config: NetworkConfig) -> int:
     """Positions that one score depends on, its own included.
 
-    R = 1 + W + sum over blocks of ((k - 1) d + S - 1): W is the account's normal, or the longest
-    lag of the features if that is longer, S the squeeze's window.
+    R = 1 + W + sum over blocks of ((k - 1) d + S - 1): W is the account's normal and one, or the
+    longest lag of the features if that is longer, S the squeeze's window.
     """
-    features = max(config.normal_window, *LAGS)
+    features = max(config.normal_window + 1, *LAGS)
     blocks = sum(
         (config.kernel_size - 1) * dilation + config.squeeze_window - 1
         for dilation in config.dilations

@@ -79,6 +79,11 @@ def load_trained(directory: Path) -> Trained:
     facts = load_facts(directory)
     experiment = facts.experiment
     network = build_network(experiment.network, experiment.features, experiment.calibration.knots)
+    if network.receptive_field != facts.receptive_field:
+        raise InputError(
+            f"{directory}: trained by another version of fraudnet, whose network saw "
+            f"{facts.receptive_field} transactions and not {network.receptive_field}; train again"
+        )
     try:
         for name in (WEIGHTS, WINDOWS):
             if _sha256(directory / name) != facts.sha256.get(name):

@@ -65,7 +65,7 @@ class NaiveFeatures:
 
     def normal(self, t: int) -> list[float]:
         now = self.habit(t)
-        past = [self.habit(i) for i in range(max(0, t - self.layer.normal_window + 1), t)]
+        past = [self.habit(i) for i in range(max(0, t - self.layer.normal_window), t)]
         if not past:
             return [0.0] * 7 + [math.log(math.sqrt(0.1))] * 2 + [0.0] * 4
         mean, variance = np.mean(past, axis=0), np.var(past, axis=0)[:2]
@@ -116,7 +116,7 @@ class NaiveFeatures:
 def test_same_as_naive(specification: FeatureSpecification, normal_window: int) -> None:
     layer = layer_of(specification, normal_window)
     rng = np.random.default_rng(normal_window)
-    length, before = 150, max(normal_window, 16)
+    length, before = 150, max(normal_window + 1, 16)
     histories = [history(rng, n, specification) for n in (1, 2, 3, 5, 17, 64, 66, 120, 150)]
     features, valid = layer(stacked([window(h, length) for h in histories]))
     assert layer.span == before + 1
@@ -172,7 +172,7 @@ def test_fit_standardises_the_training_rows() -> None:
     np.testing.assert_allclose(layer.mean.numpy(), [np.mean(v) for v in expected], rtol=1e-6)
     np.testing.assert_allclose(layer.deviation.numpy(), [np.std(v) for v in expected], rtol=1e-6)
 
-    features, _ = layer(stacked([window(columns, 400 + 16)]))
+    features, _ = layer(stacked([window(columns, 400 + layer.span - 1)]))
     found = features.numpy()[0].astype(np.float64)
     for channel, first in ((0, 0), (1, 1), (22, 0)):
         assert found[first:, channel].mean() == pytest.approx(0, abs=1e-4)
