@@ -49,6 +49,9 @@ COMMANDS = {
         "make the .tflite of a trained network",
         "fraudnet.artifact.command", "add_export_arguments", "run_export",
     ),
+    "variants": Command(
+        "compare the types of weights of a .tflite", "fraudnet.artifact.variants_command"
+    ),
     "artifact": Command(
         "inspect or verify a .tflite",
         "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",

@@ -9,8 +9,9 @@ from typing import Any
 def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `fraudnet export`."""
     parser.description = (
-        "Convert a trained network to one .tflite file, compare it with Keras on 2,000 windows and "
-        "on odd ones, and write it only if the two agree; log it to the training's MLflow run."
+        "Convert a trained network to one .tflite file, compare it with Keras in every TFLite "
+        "runtime that is installed, on 10,000 windows and on odd ones, and write it only if they "
+        "agree; log it to the training's MLflow run."
     )
     parser.epilog = (
         "exit status: 0 done, 1 the file would differ from Keras and was not written, 2 wrong "
@@ -23,6 +24,11 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifact", type=Path, required=True, metavar="FILE", help="the .tflite to write"
     )
+    parser.add_argument(
+        "--variant", choices=("float32", "float16", "int8_weights", "int8"), default="float32",
+        help="type of the 1x1 layers: float16, int8_weights (the weights alone) and int8 (weights "
+        "and activations) make the file smaller (default: float32)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -36,12 +42,17 @@ def run_export(arguments: argparse.Namespace) -> int:
     from fraudnet.training.trained import load_trained
 
     print_exported(
-        export_and_log(load_trained(arguments.model), arguments.artifact), arguments.json
+        export_and_log(load_trained(arguments.model), arguments.artifact, arguments.variant),
+        arguments.json,
     )
     return 0
 
 
-def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of heavy imports)
+def export_and_log(  # the types are of heavy imports
+    trained: Any,  # noqa: ANN401
+    path: Path,
+    variant: Any = "float32",  # noqa: ANN401
+) -> Any:  # noqa: ANN401
     """Export a `Trained` network, log the file and its gates to its run; returns the `Exported`."""
     from fraudnet.artifact.costs import battery_verdict, costs_of
     from fraudnet.artifact.export import export
@@ -52,7 +63,7 @@ def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of 
 
     battery, run_id = trained.facts.experiment.battery, trained.facts.mlflow_run_id
     try:
-        exported = export(trained, path, lambda model: costs_of(model, battery))
+        exported = export(trained, path, lambda model: costs_of(model, battery), variant)
     except CheckFailed as error:
         with tracked_run("export", run_id):
             record_gate(ARTIFACT, passed=False, reason=str(error))
@@ -60,25 +71,33 @@ def export_and_log(trained: Any, path: Path) -> Any:  # noqa: ANN401  (types of 
     verdict = battery_verdict(path.read_bytes(), battery)
     with tracked_run("export", run_id):
         log_artifact(exported)
-        windows = exported.parity.windows
-        record_gate(ARTIFACT, passed=True, reason=f"equal to Keras on {windows:,} windows")
+        windows = next(iter(exported.parity.values())).windows
+        reason = f"{variant}, equal to Keras on {windows:,} windows in {', '.join(exported.parity)}"
+        record_gate(ARTIFACT, passed=True, reason=reason)
         record_gate(ENERGY, passed=verdict.passed, reason=verdict.message)
     return exported
 
 
 def print_exported(exported: Any, as_json: bool) -> None:  # noqa: ANN401
     """Say what was written."""
-    parity = exported.parity
     if as_json:
-        figures = {"path": str(exported.path), "bytes": exported.bytes, **parity.figures()}
+        figures = {
+            "path": str(exported.path), "variant": exported.variant, "bytes": exported.bytes,
+            **exported.furthest(), "runtimes": list(exported.parity),
+            "not_loaded": exported.not_loaded,
+        }  # fmt: skip
         print(json.dumps(figures))
         return
-    print(
-        f"{exported.path}: {exported.bytes:,} bytes; against Keras on {parity.windows:,} windows "
-        f"the probability differs by at most {parity.worst_probability_difference:.1e}, the "
-        f"distance by {parity.worst_distance_difference:.1e} of itself, "
-        f"{parity.different_decisions} decisions differ"
-    )
+    print(f"{exported.path}: {exported.variant}, {exported.bytes:,} bytes; against Keras")
+    for runtime, parity in exported.parity.items():
+        print(
+            f"  {runtime}: on {parity.windows:,} windows the probability differs by at most "
+            f"{parity.worst_probability_difference:.1e}, the distance by "
+            f"{parity.worst_distance_difference:.1e} of itself, {parity.different_decisions} "
+            f"decisions differ; {parity.latency_p50_us:.0f} us an inference (p50)"
+        )
+    for runtime, reason in exported.not_loaded.items():
+        print(f"  {runtime}: does not run it: {reason}")
 
 
 def add_artifact_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,17 +3,22 @@
 from typing import Any
 
 import fraudnet
-from fraudnet.artifact.convert import SIGNATURE
+from fraudnet.artifact.convert import WINDOW
+from fraudnet.artifact.quantise import Variant
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
 from fraudnet.training.trained import Facts
 
 
-def contract_of(facts: Facts, costs: dict[str, Any]) -> dict[str, Any]:
+def contract_of(
+    facts: Facts, costs: dict[str, Any], variant: Variant, runtimes: list[str]
+) -> dict[str, Any]:
     """The contract of an artifact made of a trained network.
 
     Args:
         facts: of the trained network.
         costs: what the model takes (MACs, bytes, energy), to be stored as it is.
+        variant: type of the 1x1 layers.
+        runtimes: those that were seen to run it, with their versions.
     """
     window = [1, facts.receptive_field]
     features = facts.experiment.features
@@ -21,7 +26,9 @@ def contract_of(facts: Facts, costs: dict[str, Any]) -> dict[str, Any]:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created_by": f"fraudnet {fraudnet.__version__}",
-        "signature": SIGNATURE,
+        "signature": WINDOW,
+        "variant": variant,
+        "runtimes": runtimes,
         "window_length": facts.receptive_field,
         "inputs": [
             {**entry.model_dump(exclude_none=True, mode="json"), "shape": window}

@@ -8,7 +8,10 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from fraudnet.errors import CheckFailed
 from fraudnet.network.network import Network
 
-SIGNATURE = "score_window"
+WINDOW = "score_window"
+"""Signature: one raw window, to the outputs of its newest transaction."""
+SEQUENCE = "score_sequence"
+"""Signature: a longer window, to the outputs of every transaction that has a whole one."""
 
 
 def convert(network: Network) -> bytes:
@@ -32,7 +35,7 @@ def convert(network: Network) -> bytes:
     module = tf.Module()
     module.score_window = _frozen(tf.function(window).get_concrete_function(**specs), specs)
     with tempfile.TemporaryDirectory() as directory:
-        tf.saved_model.save(module, directory, signatures={SIGNATURE: module.score_window})
+        tf.saved_model.save(module, directory, signatures={WINDOW: module.score_window})
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
         try:
             return bytes(converter.convert())

@@ -7,57 +7,142 @@ from typing import Any
 
 import numpy as np
 
+from fraudnet.artifact.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
-from fraudnet.artifact.convert import convert
+from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
+from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.package import package, vector, write_atomically
-from fraudnet.artifact.verify import Parity, check_parity, keras_answers, with_edge_cases
+from fraudnet.artifact.quantise import Variant, quantise
+from fraudnet.artifact.verify import (
+    LEAST_WINDOWS,
+    TOLERANCES,
+    Parity,
+    check_parity,
+    keras_answers,
+    varied,
+    with_edge_cases,
+    worst_windows,
+)
 from fraudnet.device.artifact import open_artifact
-from fraudnet.training.trained import Trained
+from fraudnet.errors import CheckFailed
+from fraudnet.training.trained import Trained, Windows
 
-VECTORS = 12
+LONG_VECTORS, SHORT_VECTORS = 1, 8
+SHORT = 16
+"""Transactions in a short test vector at most: a long one takes 2 kB of the file."""
+
+REPRESENTATIVE = 8
+"""Every so many of the kept windows is one that ranges of activations are taken from."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """An artifact that was written."""
+    """An artifact that was written.
+
+    Attributes:
+        path: the file.
+        variant: float32 or a smaller one.
+        bytes: of the file.
+        parity: with Keras, by runtime that runs it.
+        not_loaded: why, by runtime that does not.
+        worst: the windows that are furthest from Keras in the first runtime, [20, R] by input.
+    """
 
     path: Path
+    variant: Variant
     bytes: int
-    parity: Parity
+    parity: dict[str, Parity]
+    not_loaded: dict[str, str]
+    worst: Windows
+
+    def furthest(self) -> dict[str, float]:
+        """By name, the largest figure of any runtime."""
+        figures = [parity.figures() for parity in self.parity.values()]
+        return {name: max(each[name] for each in figures) for name in figures[0]}
 
 
-def export(trained: Trained, path: Path, costs_of: Callable[[bytes], dict[str, Any]]) -> Exported:
+def export(
+    trained: Trained,
+    path: Path,
+    costs_of: Callable[[bytes], dict[str, Any]],
+    variant: Variant = "float32",
+) -> Exported:
     """Convert, compare with Keras, describe, write, and open what was written as a device would.
 
     Args:
         trained: the network and its windows.
         path: the .tflite to write.
         costs_of: what a flatbuffer takes, for the contract.
+        variant: type of the 1x1 layers.
 
     Raises:
-        CheckFailed: the flatbuffer is not the same function as the Keras network.
+        CheckFailed: the flatbuffer is not the same function as the Keras network, in a runtime that
+            runs it; or none does.
         InputError: the file cannot be written.
+        DeviceInputError: no runtime is installed.
     """
     network, facts = trained.network, trained.facts
-    model = convert(network)
-    windows = with_edge_cases(trained.windows, network.specification.inputs)
+    inputs = network.specification.inputs
+    representative = {name: values[::REPRESENTATIVE] for name, values in trained.windows.items()}
+    model = slim(quantise(convert(network), variant, WINDOW, representative), SEQUENCE)
+    more = varied(trained.windows, inputs, LEAST_WINDOWS, facts.experiment.training.seed)
+    windows = with_edge_cases(more, inputs)
     expected = keras_answers(network, windows)
-    parity = check_parity(model, windows, expected, facts.threshold.probability)
-    content = package(model, contract_of(facts, costs_of(model)), _vectors(windows, expected))
+    tolerance = TOLERANCES[variant]
+    found: dict[str, Answers] = {}
+    parity: dict[str, Parity] = {}
+    not_loaded: dict[str, str] = {}
+    for runtime in installed():
+        name = version_of(runtime)
+        try:
+            found[name] = answers_of(runtime, model, WINDOW, windows)
+        except NotLoaded as reason:
+            not_loaded[name] = str(reason)
+            continue
+        try:
+            parity[name] = check_parity(
+                found[name], expected, facts.threshold.probability, tolerance
+            )
+        except CheckFailed as error:
+            raise CheckFailed(f"{variant} in {name}: {error}") from error
+    if not parity:
+        raise CheckFailed(f"no runtime runs the {variant} artifact: {not_loaded}")
+    answered = next(iter(found.values()))
+    contract = contract_of(facts, costs_of(model), variant, list(parity))
+    vectors = _vectors(windows, answered.outputs)
+    content = package(model, contract, vectors)
     write_atomically(path, content)
     open_artifact(path)
-    return Exported(path, len(content), parity)
+    worst = worst_windows(answered, expected, tolerance)
+    return Exported(
+        path=path,
+        variant=variant,
+        bytes=len(content),
+        parity=parity,
+        not_loaded=not_loaded,
+        worst={name: values[worst] for name, values in windows.items()},
+    )
 
 
-def _vectors(windows: dict[str, Any], expected: dict[str, Any]) -> list[dict[str, Any]]:
-    """The edge cases, which are the last, and windows from the whole range of probabilities."""
-    ranked = np.argsort(expected["fraud_probability"], kind="stable")
-    spread = ranked[np.linspace(0, len(ranked) - 1, VECTORS).astype(int)]
-    edges = np.arange(len(ranked) - 7, len(ranked))
+def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
+    """The edge cases, which are the last, and windows from the whole range of probabilities.
+
+    Most of these are of young accounts, whose windows are padding but for a few transactions.
+    """
+    among = len(windows["valid"]) - 7
+    ranked = np.argsort(answers["fraud_probability"][:among], kind="stable")
+    length = windows["valid"][ranked].sum(axis=1)
+    short = ranked[length <= SHORT]
+    chosen = [*_spread(ranked, LONG_VECTORS), *_spread(short, SHORT_VECTORS)]
     return [
         vector(
             {name: values[i] for name, values in windows.items()},
-            {name: float(values[i]) for name, values in expected.items()},
+            {name: float(values[i]) for name, values in answers.items()},
         )
-        for i in dict.fromkeys([*spread.tolist(), *edges.tolist()])
+        for i in dict.fromkeys([*chosen, *range(among, among + 7)])
     ]
+
+
+def _spread(ranked: Any, count: int) -> list[int]:  # noqa: ANN401
+    places = np.linspace(0, len(ranked) - 1, count if len(ranked) else 0).astype(int)
+    return [int(i) for i in ranked[places]]

@@ -4,6 +4,7 @@ MLflow imports this module to load the file, so nothing is pickled.
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -44,13 +45,18 @@ def _load_pyfunc(path: str) -> WindowScorer:
 
 
 def log_artifact(exported: Exported) -> ModelInfo:
-    """Log the file, its parity with Keras and its size, and a model that scores from it.
+    """Log the file, its parity with Keras, worst windows and size, and a model that scores from it.
 
     Args:
         exported: what `export` returned; a run is active.
     """
     mlflow.log_artifact(str(exported.path), "artifact")
-    mlflow.log_metrics({f"parity_{n}": v for n, v in exported.parity.figures().items()})
+    for number, (runtime, parity) in enumerate(exported.parity.items()):
+        mlflow.log_dict({"runtime": runtime, **parity.figures()}, f"artifact/parity_{number}.json")
+    mlflow.log_metrics({f"parity_{n}": v for n, v in exported.furthest().items()})
+    with TemporaryDirectory() as folder:
+        np.savez_compressed(Path(folder) / "worst_windows.npz", **exported.worst)
+        mlflow.log_artifacts(folder, "artifact")
     mlflow.log_metric("artifact_bytes", exported.bytes)
     contract = open_artifact(exported.path).contract
     info: ModelInfo = mlflow.pyfunc.log_model(

@@ -35,7 +35,9 @@ def test_export_says_what_it_wrote_and_how_near_it_is(world: World) -> None:
     said = world.said["export"]
     assert said["path"] == str(world.artifact)
     assert said["bytes"] == world.artifact.stat().st_size
-    assert said["windows"] == len(world.trained.windows["valid"]) + 7
+    assert said["windows"] == 10_007
+    assert said["variant"] == "float32"
+    assert [name.split()[0] for name in said["runtimes"]] == ["ai-edge-litert", "tflite-runtime"]
     assert 0 < said["worst_probability_difference"] <= 1e-5
     assert 0 < said["worst_distance_difference"] <= 1e-3
 
@@ -47,9 +49,10 @@ def test_another_export_gives_the_same_bytes(
     with logging_to(scratch):
         assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 0
     assert path.read_bytes() == world.artifact.read_bytes()
-    count = len(world.trained.windows["valid"]) + 7
-    said = f"{path}: {path.stat().st_size:,} bytes; against Keras on {count:,} windows the "
-    assert capsys.readouterr().out.startswith(said)
+    said, *runtimes = capsys.readouterr().out.splitlines()
+    assert said == f"{path}: float32, {path.stat().st_size:,} bytes; against Keras"
+    assert len(runtimes) == 2
+    assert all("on 10,007 windows the probability differs by at most" in each for each in runtimes)
 
 
 def test_an_export_that_differs_from_keras_is_status_1(
@@ -64,13 +67,13 @@ def test_an_export_that_differs_from_keras_is_status_1(
         found["ood_distance"][0] *= 1.1
         return found
 
-    monkeypatch.setattr(export_module, "convert", lambda _: world.artifact.read_bytes())
     monkeypatch.setattr(export_module, "keras_answers", nudged)
     path = tmp_path / "fraud.tflite"
     with logging_to(scratch):
         assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("fraudnet export: the artifact differs from Keras on ")
+    assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
+    assert ": the artifact differs from Keras on 10007 windows: " in error
     assert error.endswith("it was not written\n")
     assert not path.exists()
 

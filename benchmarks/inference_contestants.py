@@ -1,0 +1,147 @@
+"""One decision from one account's raw history, by each contestant, in a process of its own.
+
+`python -m benchmarks.inference_contestants NAME FOLDER` reads what `prepare` wrote and prints one
+JSON list of nanoseconds, a decision each. Whatever the model reads is computed from the history
+inside the time: the window's arrays, or hand-made features.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input
+from fraudnet.device.window import History, Window
+
+ROUND = 2_000  # decisions that are timed
+WARM_UP = 300
+DAY_US = 86_400_000_000
+DAYS = (1, 7, 30)
+
+Decide = Callable[[History], float]
+
+
+def contract_of(specification: Any, length: int) -> Contract:  # noqa: ANN401  (TensorFlow's side)
+    """The terms of the benchmark's network, as a device reads them."""
+    return Contract(
+        signature="score_window",
+        window_length=length,
+        inputs=tuple(
+            Input(
+                name=i.name,
+                dtype=i.dtype,
+                shape=(1, length),
+                kind=i.kind,
+                statistic=f"{i.statistic}_{i.days}d" if i.kind == "reputation" else "",
+            )
+            for i in specification.inputs
+        ),
+        outputs=dict.fromkeys((PROBABILITY, DISTANCE), ((1, 1), "float32")),
+        threshold=0.5,
+        reputation=None,
+    )
+
+
+def features_of(history: History) -> list[float]:
+    """The Handbook's features of the newest transaction, as a scorer in Python computes them.
+
+    Amount, weekend, night; the account's count and mean amount over 1, 7 and 30 days; and the
+    counterparty's reputation, as the network gets it.
+    """
+    now = history.timestamp_us[-1]
+    second, day = now % DAY_US // 1_000_000, now // DAY_US
+    found = [history.amount[-1], float((day + 3) % 7 >= 5), float(second < 6 * 3600)]
+    times, amounts = np.array(history.timestamp_us), np.array(history.amount)
+    for days in DAYS:
+        first = int(np.searchsorted(times, now - days * DAY_US, side="right"))
+        found += [float(len(times) - first), float(amounts[first:].mean())]
+    return found + [float(v) for v in history.reputation[-1].values()]
+
+
+def _tflite(runtime: str, folder: Path, contract: Contract) -> Decide:
+    os.environ["FRAUDNET_TFLITE_RUNTIME"] = runtime
+    from fraudnet.device.runtime import Network
+
+    network = Network((folder / "model.tflite").read_bytes(), contract.signature)
+    window = Window(contract)
+    return lambda history: network.run(window.fill(history))[PROBABILITY]
+
+
+def _onnx(folder: Path, contract: Contract) -> Decide:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    (first, *_), window = session.get_outputs(), Window(contract)
+    return lambda history: float(session.run([first.name], window.fill(history))[0].item(0))
+
+
+def _lightgbm(folder: Path) -> Decide:
+    import lightgbm
+
+    booster = lightgbm.Booster(model_file=folder / "model.lightgbm")
+    return lambda history: float(booster.predict([features_of(history)], num_threads=1)[0])
+
+
+def _lightgbm_fast(folder: Path) -> Decide:
+    """The C interface's path for single rows, through ctypes."""
+    import lightgbm
+
+    # Kept: it owns the handle.
+    booster = lightgbm.Booster(model_file=folder / "model.lightgbm")
+    library, width = lightgbm.basic._LIB, booster.num_feature()  # type: ignore[attr-defined]
+    row, out = (ctypes.c_double * width)(), (ctypes.c_double * 1)()
+    fast, length = ctypes.c_void_p(), ctypes.c_int64()
+    status = library.LGBM_BoosterPredictForMatSingleRowFastInit(
+        booster._handle, 0, 0, -1, 1, width, b"num_threads=1", ctypes.byref(fast)
+    )
+    if status:
+        raise RuntimeError(f"LightGBM's fast path does not begin: status {status}")
+
+    def decide(history: History) -> float:
+        row[:] = features_of(history)  # type: ignore[assignment]
+        library.LGBM_BoosterPredictForMatSingleRowFast(fast, row, ctypes.byref(length), out)
+        return out[0]
+
+    decide.booster = booster  # type: ignore[attr-defined]
+    return decide
+
+
+CONTESTANTS: dict[str, Callable[[Path, Contract], Decide]] = {
+    "ai_edge_litert": lambda folder, contract: _tflite("ai_edge_litert", folder, contract),
+    "tflite_runtime": lambda folder, contract: _tflite("tflite_runtime", folder, contract),
+    "onnxruntime": _onnx,
+    "lightgbm": lambda folder, _: _lightgbm(folder),
+    "lightgbm_fast": lambda folder, _: _lightgbm_fast(folder),
+}
+
+
+def main(name: str, folder: Path) -> None:
+    """Time a contestant."""
+    with (folder / "given.pickle").open("rb") as file:
+        contract, histories = pickle.load(file)
+    decide = CONTESTANTS[name](folder, contract)
+    gc.collect()
+    gc.freeze()
+    taken = []
+    for number in range(WARM_UP + ROUND):
+        history = histories[number % len(histories)]
+        begin = time.perf_counter_ns()
+        decide(history)
+        taken.append(time.perf_counter_ns() - begin)
+    print(json.dumps(taken[WARM_UP:]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
