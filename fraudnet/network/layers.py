@@ -171,8 +171,8 @@ class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Kera
     ) -> None:
         """Create the two 1x1 layers."""
         channels: Any = x_shape[-1]
-        self.reduce = pointwise(self.reduced, self.reduce_rank, "relu", name="reduce")
-        self.excite = pointwise(channels, self.excite_rank, name="excite")
+        self.reduce = pointwise(self.reduced, self.reduce_rank, "relu", name=f"{self.name}_reduce")
+        self.excite = pointwise(channels, self.excite_rank, name=f"{self.name}_excite")
         self.reduce.build(x_shape)
         self.excite.build((*x_shape[:-1], self.reduced))
 
