@@ -44,6 +44,9 @@ COMMANDS = {
     "threshold": Command(
         "choose a trained network's threshold again", "fraudnet.training.threshold_command"
     ),
+    "compress": Command(
+        "make a trained network's 1x1 layers of low rank", "fraudnet.compression.command"
+    ),
     "sweep": Command("search for better settings", "fraudnet.search.sweep_command"),
     "export": Command(
         "make the .tflite of a trained network",

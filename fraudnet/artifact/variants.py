@@ -19,8 +19,6 @@ from fraudnet.artifact.sequences import score_rows
 from fraudnet.artifact.verify import keras_answers
 from fraudnet.device.contract import PROBABILITY
 from fraudnet.errors import CheckFailed
-from fraudnet.network.layers import Conv1x1
-from fraudnet.network.network import Network
 from fraudnet.training.experiment import BatteryConfig
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.train import score
@@ -125,19 +123,11 @@ def layer_errors(trained: Trained, variant: Variant) -> dict[str, float]:
     checked = {name: values[1::REPRESENTATIVE][:LAYER_WINDOWS] for name, values in windows.items()}
     expected = _log_odds(keras_answers(trained.network, checked)[PROBABILITY])
     errors = {}
-    for name in quantised_layers(trained.network):
+    for name in trained.network.pointwise:
         changed = quantise(model, variant, WINDOW, representative, rf"/{name}(_\d+)?/")
         found = _log_odds(_answers(slim(changed, SEQUENCE), checked))
         errors[name] = float(np.abs(found - expected).mean())
     return dict(sorted(errors.items(), key=lambda item: -item[1]))
-
-
-def quantised_layers(network: Network) -> list[str]:
-    """The layers whose weights a variant changes, in their order."""
-    last = {"logit", "distance"}
-    names = [layer.name for layer in network.scores.layers if isinstance(layer, Conv1x1)]
-    squeezes = [layer.name for layer in network.scores.layers if layer.name.endswith("_squeeze")]
-    return [name for name in [*names, *squeezes] if name not in last]
 
 
 def _answers(model: bytes, windows: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from fraudnet.network.features import TransactionFeatures
 from fraudnet.network.layers import (
@@ -15,7 +16,9 @@ from fraudnet.network.layers import (
     CausalDepthwise,
     CausalSqueezeExcitation,
     Conv1x1,
+    LowRankConv1x1,
     MahalanobisDistance,
+    Pointwise,
 )
 from fraudnet.network.network import Network
 
@@ -160,7 +163,7 @@ def _span(layer: keras.layers.Layer) -> int:
 def _macs(layer: keras.layers.Layer) -> int:
     """Multiply-accumulates for one position of the layer's output, biases not among them."""
     match layer:
-        case Conv1x1():
+        case Conv1x1() | LowRankConv1x1():
             return _product(layer)
         case CausalDepthwise():
             return int(layer.kernel_size * layer.kernel.shape[-1])
@@ -173,10 +176,11 @@ def _macs(layer: keras.layers.Layer) -> int:
     raise ValueError(f"no formula for the multiply-accumulates of {layer.name}")
 
 
-def _product(layer: Conv1x1) -> int:
-    received, given = layer.kernel.shape
-    return int(received * given)
+def _product(layer: Pointwise) -> int:
+    """Of the kernel, or of both: r (M + N) instead of M N for a rank of r."""
+    factors = (layer.down, layer.up) if isinstance(layer, LowRankConv1x1) else (layer,)
+    return sum(int(np.prod(factor.kernel.shape)) for factor in factors)
 
 
-def _projection(after: Sequence[keras.layers.Layer]) -> Conv1x1:
-    return next(layer for layer in after if isinstance(layer, Conv1x1))
+def _projection(after: Sequence[keras.layers.Layer]) -> Pointwise:
+    return next(layer for layer in after if isinstance(layer, Pointwise))

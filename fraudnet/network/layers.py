@@ -52,6 +52,51 @@ class Conv1x1(keras.layers.Dense):  # type: ignore[misc]  # Keras has no types
 
 
 @keras.saving.register_keras_serializable("fraudnet")
+class LowRankConv1x1(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """1x1 convolution as two, through fewer channels than either end has.
+
+    y[t] = B' A' x[t] + b: a kernel A B of rank r, at r (C + filters) multiply-accumulates instead
+    of C filters (Denil et al. 2013, "Predicting Parameters in Deep Learning", section 2; as two
+    layers in a row, Zhang et al. 2016, "Accelerating Very Deep Convolutional Networks", section
+    3.1).
+
+    Args:
+        units: filters.
+        rank: channels between the two, r.
+        activation: after the second.
+
+    Input shape: [B, L, C]. Output shape: [B, L, filters].
+    """
+
+    def __init__(self, units: int, rank: int, activation: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units, self.rank = units, rank
+        self.down = Conv1x1(rank, use_bias=False, name="down")
+        self.up = Conv1x1(units, activation=activation, name="up")
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the two kernels, [C, r] and [r, filters], and the bias of the second."""
+        self.down.build(input_shape)
+        self.up.build((*input_shape[:-1], self.rank))
+
+    def call(self, x: Any) -> Any:
+        """See the class."""
+        return self.up(self.down(x))
+
+
+Pointwise = Conv1x1 | LowRankConv1x1
+
+
+def pointwise(
+    units: int, rank: int | None, activation: str | None = None, **kwargs: Any
+) -> Pointwise:
+    """A 1x1 layer: whole where no rank is given, else of two factors."""
+    if rank is None:
+        return Conv1x1(units, activation=activation, **kwargs)
+    return LowRankConv1x1(units, rank, activation, **kwargs)
+
+
+@keras.saving.register_keras_serializable("fraudnet")
 class CausalDepthwise(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Depthwise filter over time: each channel's weighted sum of a few earlier positions.
 
@@ -101,27 +146,40 @@ class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Kera
     Args:
         window: positions in the running mean, a power of two.
         reduced: channels between the two 1x1 layers.
+        reduce_rank: of the first, if it is of two factors.
+        excite_rank: of the second, likewise.
 
     Input shape: [B, L, C]; valid [B, L, 1]; and one part of the valid positions in each window
     (`PartOfValid`), [B, L - window + 1, 1]. Output shape: [B, L - window + 1, C].
     """
 
-    def __init__(self, window: int, reduced: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        window: int,
+        reduced: int,
+        reduce_rank: int | None = None,
+        excite_rank: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.window, self.reduced = window, reduced
+        self.reduce_rank, self.excite_rank = reduce_rank, excite_rank
 
     def build(self, x_shape: tuple[int | None, ...], *_further: tuple[int | None, ...]) -> None:
         """Create the two 1x1 layers."""
-        channels = x_shape[-1]
-        self.reduce = Conv1x1(self.reduced, activation="relu", name="reduce")
-        self.excite = Conv1x1(channels, name="excite")
+        channels: Any = x_shape[-1]
+        self.reduce = pointwise(self.reduced, self.reduce_rank, "relu", name=f"{self.name}_reduce")
+        self.excite = pointwise(channels, self.excite_rank, name=f"{self.name}_excite")
         self.reduce.build(x_shape)
         self.excite.build((*x_shape[:-1], self.reduced))
 
+    def squeezed(self, x: Any, valid: Any, part: Any) -> Any:
+        """What the first 1x1 layer reads: the running mean, [B, L - window + 1, C]."""
+        return windowed_sum(x * valid, self.window) * part
+
     def call(self, x: Any, valid: Any, part: Any) -> Any:
         """See the class."""
-        squeezed = windowed_sum(x * valid, self.window) * part
-        gate = ops.sigmoid(self.excite(self.reduce(squeezed)))
+        gate = ops.sigmoid(self.excite(self.reduce(self.squeezed(x, valid, part))))
         return newest(x, self.window - 1) * gate
 
 

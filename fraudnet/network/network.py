@@ -16,9 +16,12 @@ from fraudnet.network.layers import (
     Conv1x1,
     MahalanobisDistance,
     PartOfValid,
+    Pointwise,
     Shortcut,
     newest,
+    pointwise,
 )
+from fraudnet.transactions.recipe import nearest
 from fraudnet.windows.specification import FeatureSpecification
 
 
@@ -51,6 +54,16 @@ class NetworkConfig(Section):
     dropout: float = Field(
         default=0.3, ge=0, lt=1, description="share of channels dropped before the last layer"
     )
+    ranks: dict[str, int] = Field(
+        default={},
+        description="ranks of the 1x1 layers that are two factors, by name: stem, head and of each "
+        "block block0_expand, block0_squeeze_reduce, block0_squeeze_excite, block0_project; "
+        "`fraudnet compress` chooses them",
+    )
+
+    def __hash__(self) -> int:
+        # The ranks are a dictionary, which has no hash of its own.
+        return hash(self.model_dump_json())
 
     @field_validator("squeeze_window", "normal_window")
     @classmethod
@@ -74,6 +87,29 @@ class NetworkConfig(Section):
             raise ValueError("must name at least one block, dilations from 1")
         return value
 
+    @field_validator("ranks")
+    @classmethod
+    def _of_layers_that_are_there(
+        cls, value: dict[str, int], info: ValidationInfo
+    ) -> dict[str, int]:
+        known = pointwise_names(len(info.data.get("dilations", ())))
+        for name, rank in value.items():
+            if name not in known:
+                raise ValueError(f"there is no 1x1 layer {name!r}{nearest(name, known)}")
+            if rank < 1:
+                raise ValueError(f"the rank of {name} must be at least 1")
+        return value
+
+
+def pointwise_names(blocks: int) -> list[str]:
+    """The 1x1 layers of a network of so many blocks, in the order of computation.
+
+    The one that makes the logit is not among them: it has one filter.
+    """
+    parts = ("expand", "squeeze_reduce", "squeeze_excite", "project")
+    own = [f"block{number}_{part}" for number in range(blocks) for part in parts]
+    return ["stem", *own, "head"]
+
 
 @dataclass(frozen=True)
 class Network:
@@ -94,6 +130,17 @@ class Network:
     scores: keras.Model
     fingerprint: keras.Model
     receptive_field: int
+
+    @property
+    def pointwise(self) -> dict[str, Pointwise]:
+        """Its 1x1 layers by name (`pointwise_names`)."""
+        found = {}
+        for name in pointwise_names(len(self.config.dilations)):
+            owner, _, part = name.rpartition("_")
+            inner = part in ("reduce", "excite")
+            layer = self.scores.get_layer(owner if inner else name)
+            found[name] = getattr(layer, part) if inner else layer
+        return found
 
     @property
     def features(self) -> TransactionFeatures:
@@ -123,6 +170,8 @@ def build_network(
     stands between depthwise filter and projection as in Howard et al. 2019, "MobileNetV3",
     section 5.3. Without their batch normalisation: frauds and the counts that show them are so rare
     that statistics of a batch are noise, and computing them takes as long as all the rest.
+
+    A layer that `config.ranks` names is built of two factors.
     """
     # The layer of an input is not named as its column is, which may be named as any other layer.
     inputs = {
@@ -140,7 +189,7 @@ def build_network(
     )
     x, valid = features(inputs)
     receptive_field = features.span
-    x = Conv1x1(config.width, activation="relu", name="stem")(x)
+    x = pointwise(config.width, config.ranks.get("stem"), "relu", name="stem")(x)
     part = PartOfValid(config.squeeze_window, name="part_of_valid")(valid)
     for number, dilation in enumerate(config.dilations):
         x, valid, part, span = _inverted_residual(
@@ -148,7 +197,7 @@ def build_network(
         )
         receptive_field += span - 1
     fingerprint = x
-    x = Conv1x1(config.head, activation="relu", name="head")(x)
+    x = pointwise(config.head, config.ranks.get("head"), "relu", name="head")(x)
     x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
     logit = Conv1x1(1, name="logit")(x)
     outputs = {
@@ -176,17 +225,22 @@ def _inverted_residual(
     expanded = config.width * config.expansion
     depthwise = CausalDepthwise(config.kernel_size, dilation, name=f"{name}_depthwise")
     squeeze = CausalSqueezeExcitation(
-        config.squeeze_window, expanded // config.squeeze_reduction, name=f"{name}_squeeze"
+        config.squeeze_window,
+        expanded // config.squeeze_reduction,
+        config.ranks.get(f"{name}_squeeze_reduce"),
+        config.ranks.get(f"{name}_squeeze_excite"),
+        name=f"{name}_squeeze",
     )
+    expand, project = (config.ranks.get(f"{name}_{part}") for part in ("expand", "project"))
     span = depthwise.span + config.squeeze_window - 1
 
     shortcut = x
-    x = Conv1x1(expanded, activation="relu", name=f"{name}_expand")(x)
+    x = pointwise(expanded, expand, "relu", name=f"{name}_expand")(x)
     x = ops.relu(depthwise(x * valid))
     # `part` has lost the squeeze's positions already.
     part = newest(part, depthwise.span - 1)
     x = squeeze(x, newest(valid, depthwise.span - 1), part)
-    x = Conv1x1(config.width, name=f"{name}_project")(x)
+    x = pointwise(config.width, project, name=f"{name}_project")(x)
     valid, part = newest(valid, span - 1), newest(part, config.squeeze_window - 1)
     x = Shortcut(span - 1, name=f"{name}_shortcut")(shortcut, x)
     return x, valid, part, span

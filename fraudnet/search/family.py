@@ -14,8 +14,8 @@ from fraudnet.energy.estimate import Estimate, estimate_counted
 from fraudnet.energy.profiles import load_profile, operate
 from fraudnet.network.describe import Description, describe
 from fraudnet.network.network import NetworkConfig
-from fraudnet.search.nested import nested_run
 from fraudnet.search.scaling import with_network
+from fraudnet.training.nested import nested_run
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.train import evaluate, train
 from fraudnet.training.trained import Trained, save_trained

@@ -18,7 +18,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.describe import describe
 from fraudnet.network.network import NetworkConfig, build_network
 from fraudnet.network.scaling import SCALED, Coefficients, scaled
-from fraudnet.search.nested import nested_run
+from fraudnet.training.nested import nested_run
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.train import train
 

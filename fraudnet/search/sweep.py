@@ -22,11 +22,11 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from fraudnet.errors import CheckFailed, InputError
 from fraudnet.network.network import Network
 from fraudnet.search.experiment_file import write_experiment
-from fraudnet.search.nested import nested_run
 from fraudnet.search.pruning import OutOfTimeError, PrunedByMedian
 from fraudnet.search.space import Space, with_values
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress
+from fraudnet.training.nested import nested_run
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.tracking import log_configuration, tracked_run
 from fraudnet.training.train import known_of, train

@@ -1,14 +1,18 @@
-"""`fraudnet describe`: what each layer of an experiment's network costs."""
+"""`fraudnet describe`: what each layer of a network costs."""
 
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from fraudnet.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from fraudnet.network.describe import Description
+    from fraudnet.training.experiment import Experiment
     from fraudnet.windows.specification import FeatureSpecification
 
 _EPILOG = """\
@@ -29,9 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "multiply-accumulates, and those of the standard convolutions that the blocks replace."
     )
     parser.epilog = _EPILOG
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--config", default="simulated", metavar="NAME|FILE.toml",
         help="experiment (default: %(default)s)",
+    )  # fmt: skip
+    which.add_argument(
+        "--model", type=Path, metavar="DIR",
+        help="a network that `fraudnet train` or `fraudnet compress` wrote, instead",
     )  # fmt: skip
     parser.add_argument(
         "--size", metavar="NAME", help="of the network: nano, micro, small, base or large"
@@ -47,16 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Describe.
 
     Raises:
-        InputError: the experiment cannot be used.
+        InputError: the experiment, or the network, cannot be used.
     """
     from rich.console import Console
 
     from fraudnet.network.describe import describe
     from fraudnet.network.network import build_network
-    from fraudnet.training.experiment import load_experiment
 
-    size = [f"network.size={json.dumps(arguments.size)}"] if arguments.size is not None else []
-    experiment = load_experiment(arguments.config, [*arguments.set, *size])
+    experiment = _experiment(arguments)
     description = describe(build_network(experiment.network, experiment.features))
     if arguments.json:
         network = experiment.network.model_dump(mode="json")
@@ -67,6 +74,19 @@ def run(arguments: argparse.Namespace) -> int:
     for sentence in _sentences(description, experiment.features):
         console.print(sentence, markup=False, highlight=False)
     return 0
+
+
+def _experiment(arguments: argparse.Namespace) -> "Experiment":
+    from fraudnet.training.experiment import load_experiment
+    from fraudnet.training.trained import load_facts
+
+    size = [f"network.size={json.dumps(arguments.size)}"] if arguments.size is not None else []
+    changed = [*arguments.set, *size]
+    if arguments.model is None:
+        return load_experiment(arguments.config, changed)
+    if changed:
+        raise InputError(f"{arguments.model}: is trained; leave out --size and --set")
+    return load_facts(arguments.model).experiment
 
 
 def as_dictionary(description: "Description") -> dict[str, Any]:

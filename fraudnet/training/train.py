@@ -75,7 +75,7 @@ def train(
     Raises:
         InputError: a period lacks frauds or genuine transactions, or a folder cannot be used.
     """
-    experiment, histories = prepared.experiment, prepared.histories
+    experiment = prepared.experiment
     begun = _begun(prepared, folder)
     progress: list[Progress] = [TrackedProgress()]
     if tensorboard is not None:
@@ -95,25 +95,39 @@ def train(
         known = known_of(prepared, prepared.split.training)
         chunks = fit_network(network, known, experiment.training, progress, checkpoint)
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
-        _fit_distance(network, known, experiment.training.seed)
+        return completed(prepared, network, run.info.run_id)
 
-        checked = known_of(prepared, prepared.split.validation)
-        logits = logits_of(network, histories, checked.rows)
-        fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
-        everything = prepared.split.validation.contains(histories.timestamp_us)
-        answers = score(network, histories, everything)
-        threshold = threshold_of(checked, answers["fraud_probability"], experiment)
-        found = _measure(
-            prepared, network, prepared.split.validation, threshold.probability, "validation"
-        )
-        genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
-        return Trained(
-            network,
-            _facts(prepared, network, threshold, genuine, run.info.run_id, found.figures),
-            _check_windows(
-                histories, everything, network.receptive_field, experiment.training.seed
-            ),
-        )
+
+def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
+    """Fit what stands on a network's weights: distance, calibration, threshold; and measure it.
+
+    The distance is fitted on the training period, all else on the validation period.
+
+    Args:
+        prepared: the data; its experiment's network is this one.
+        network: with fitted weights; changed in place.
+        run_id: of the MLflow run, which is active.
+
+    Raises:
+        InputError: a period lacks frauds or genuine transactions, the network ranks no better than
+            chance, or the wanted precision is not reached.
+    """
+    experiment, histories = prepared.experiment, prepared.histories
+    seed, period = experiment.training.seed, prepared.split.validation
+    _fit_distance(network, known_of(prepared, prepared.split.training), seed)
+    checked = known_of(prepared, period)
+    logits = logits_of(network, histories, checked.rows)
+    fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
+    everything = period.contains(histories.timestamp_us)
+    answers = score(network, histories, everything)
+    threshold = threshold_of(checked, answers["fraud_probability"], experiment)
+    found = _measure(prepared, network, period, threshold.probability, "validation")
+    genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
+    return Trained(
+        network,
+        _facts(prepared, network, threshold, genuine, run_id, found.figures),
+        _check_windows(histories, everything, network.receptive_field, seed),
+    )
 
 
 def _begun(prepared: Prepared, folder: Path | None) -> Checkpoint | None:
@@ -174,11 +188,7 @@ def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> T
             not reached.
     """
     period, facts = prepared.split.validation, trained.facts
-    if str(period) != facts.periods["validation"]:
-        raise InputError(
-            f"{place_of(prepared.source)}: its validation period is {period}, that of the network "
-            f"{facts.periods['validation']}; give the data that the network was trained with"
-        )
+    refuse_other_periods(prepared, trained, "validation")
     experiment = facts.experiment.model_copy(update={"alerts": alerts})
     prepared = replace(prepared, experiment=experiment)
     rows = period.contains(prepared.histories.timestamp_us)
@@ -190,6 +200,21 @@ def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> T
         "experiment": experiment, "threshold": threshold, "metrics": {"validation": found.figures}
     }  # fmt: skip
     return replace(trained, facts=facts.model_copy(update=changed))
+
+
+def refuse_other_periods(prepared: Prepared, trained: Trained, *names: str) -> None:
+    """Refuse data whose periods of these names are not those that a network was fitted on.
+
+    Raises:
+        InputError: one is not.
+    """
+    for name in names:
+        own, period = trained.facts.periods[name], getattr(prepared.split, name)
+        if str(period) != own:
+            raise InputError(
+                f"{place_of(prepared.source)}: its {name} period is {period}, that of the network "
+                f"{own}; give the data that the network was trained with"
+            )
 
 
 def logits_of(network: Network, histories: Histories, wanted: Mask) -> npt.NDArray[np.float32]:

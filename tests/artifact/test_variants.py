@@ -9,7 +9,6 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from fraudnet.artifact.sequences import score_rows
-from fraudnet.artifact.variants import quantised_layers
 from fraudnet.cli import main
 from fraudnet.windows.prequential import rows_to_test
 from tests.training.world import World, logging_to
@@ -58,8 +57,7 @@ def test_the_table_is_of_the_files(
         assert row["decision_agreement"] == pytest.approx(equal)
         assert len(row["latency_p50_us"]) == len(row["latency_p99_us"]) >= 1
         assert run.data.metrics[f"bytes_{variant}"] == row["bytes"]
-    layers = quantised_layers(world.trained.network)
     errors = rows["int8"]["layer_errors"]
-    assert sorted(errors) == sorted(layers)
+    assert sorted(errors) == sorted(world.trained.network.pointwise)
     assert list(errors.values()) == sorted(errors.values(), reverse=True)
     assert rows["float32"]["layer_errors"] is None

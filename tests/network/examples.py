@@ -31,6 +31,14 @@ SPECIFICATION = FeatureSpecification(
 SMALL = NetworkConfig(
     width=8, dilations=(1, 2), squeeze_window=4, normal_window=8, embedding=3, head=8
 )
+LOW_RANK = SMALL.model_copy(
+    update={
+        "ranks": {
+            "stem": 5, "block0_expand": 3, "block0_squeeze_reduce": 2, "block0_squeeze_excite": 1,
+            "block1_project": 4, "head": 2,
+        }
+    }
+)  # fmt: skip
 
 
 def history(

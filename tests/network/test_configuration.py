@@ -28,6 +28,17 @@ from tests.network.examples import Scores, batch, random_network
             {"width": 8, "expansion": 2, "squeeze_reduction": 17},
             r"key 'squeeze_reduction': .*at most width x expansion \(16\), got 17",
         ),
+        (
+            {"dilations": [1, 2], "ranks": {"block1_expnd": 3}},
+            "key 'ranks': .*no 1x1 layer 'block1_expnd'; did you mean 'block1_expand'?",
+        ),
+        (
+            {"dilations": [1, 2], "ranks": {"block2_expand": 3}},
+            "key 'ranks': .*no 1x1 layer 'block2_expand'",
+        ),
+        ({"ranks": {"logit": 1}}, "key 'ranks': .*no 1x1 layer 'logit'"),
+        ({"ranks": {"stem": 0}}, "key 'ranks': .*rank of stem must be at least 1"),
+        ({"ranks": {"stem": 1.5}}, r"key 'ranks\.stem': .*integer.*, got 1.5"),
     ],
 )
 def test_configuration_that_fits_no_network(values: dict[str, object], message: str) -> None:

@@ -9,7 +9,7 @@ from fraudnet.artifact.convert import convert
 from fraudnet.energy.counting import count_bytes
 from fraudnet.network.describe import Description, describe
 from fraudnet.network.network import Network, NetworkConfig, build_network
-from tests.network.examples import SMALL, SPECIFICATION, random_network
+from tests.network.examples import LOW_RANK, SMALL, SPECIFICATION, random_network
 
 CONFIGS = {
     "default": NetworkConfig(),
@@ -63,6 +63,29 @@ def test_a_block_costs_what_the_papers_say(case: Case) -> None:
         )
 
 
+def test_two_factors_cost_their_rank_times_both_ends() -> None:
+    whole, found = (describe(random_network(config)) for config in (SMALL, LOW_RANK))
+    saved = {
+        # 51 features, 8 channels, 16 expanded, 4 in the excitation.
+        "stem": 51 * 8 - 5 * (51 + 8),
+        "block0_expand": 8 * 16 - 3 * (8 + 16),
+        "block0_squeeze": 2 * 4 * 16 - (2 + 1) * (4 + 16),
+        "block1_project": 16 * 8 - 4 * (16 + 8),
+        "head": 8 * 8 - 2 * (8 + 8),
+    }
+    for one, other in zip(whole.layers, found.layers, strict=True):
+        less = saved.get(one.name, 0)
+        assert (other.name, other.positions, other.channels) == (
+            (one.name, one.positions, one.channels)
+        )
+        assert one.macs_per_position - other.macs_per_position == less
+        assert one.parameters - other.parameters == less
+        assert other.macs == other.positions * other.macs_per_position
+    # A filter and the whole projection after it still replace the same standard convolution.
+    for name, (depthwise, _) in whole.filters.items():
+        assert found.filters[name][0].standard_macs == depthwise.standard_macs
+
+
 def test_totals_are_sums_of_products(case: Case) -> None:
     _, found = case
     assert found.macs == sum(x.positions * x.macs_per_position for x in found.layers)
@@ -85,7 +108,15 @@ def test_positions_and_channels_are_those_that_keras_computes(case: Case) -> Non
 
 
 def test_macs_are_those_that_are_counted_in_the_converted_file(case: Case) -> None:
-    network, found = case
+    assert_counted(*case)
+
+
+def test_macs_of_two_factors_are_those_that_are_counted() -> None:
+    network = random_network(LOW_RANK)
+    assert_counted(network, describe(network))
+
+
+def assert_counted(network: Network, found: Description) -> None:
     count = count_bytes(convert(network), "converted")
     products = [x for x in found.layers if not x.name.endswith("_depthwise")]
     assert count.macs == sum(layer.macs for layer in products)

@@ -9,6 +9,7 @@ from fraudnet.network.network import Network, NetworkConfig
 from fraudnet.windows.chunks import Chunks, chunks_over, windows_of
 from fraudnet.windows.histories import Histories
 from tests.network.examples import (
+    LOW_RANK,
     SMALL,
     SPECIFICATION,
     Floats,
@@ -93,6 +94,7 @@ PIECES = SMALL.model_copy(update={"amount_pieces": 5})
         pytest.param(SMALL, 100, 1, id="chunks of one"),
         pytest.param(SMALL, 100, 37, id="chunks that end anywhere"),
         pytest.param(SMALL, 100, 400, id="whole sequences"),
+        pytest.param(LOW_RANK, 100, 37, id="layers of two factors"),
         pytest.param(PIECES, 100, 37, id="amounts within categories"),
     ],
 )

@@ -18,9 +18,9 @@ from fraudnet.cli import main
 from fraudnet.errors import InputError
 from fraudnet.network.network import NetworkConfig
 from fraudnet.network.scaling import Coefficients, scaled
-from fraudnet.search.nested import nested_run
 from fraudnet.search.scaling import Candidate, Outcome, best, candidates, grid, search
 from fraudnet.training.experiment import Experiment
+from fraudnet.training.nested import nested_run
 from fraudnet.training.tracking import tracked_run
 from tests.training.world import SETTINGS, experiment, logging_to, make_store
 

@@ -54,6 +54,8 @@ def test_a_size_in_a_file_is_resolved(tmp_path: Path) -> None:
         (["--size", "nano", "--set", "network.head=8"], "sets 'head', which is given too"),
         (["--set", "network.width=2"], "network.width"),
         (["--set", "network=2"], "network"),
+        (["--model", "none"], "no trained network there"),
+        (["--model", "none", "--size", "nano"], "none: is trained; leave out --size and --set"),
     ],
 )
 def test_a_network_that_cannot_be_is_one_line(
