@@ -49,15 +49,13 @@ COMMANDS = {
     ),
     "sweep": Command("search for better settings", "fraudnet.search.sweep_command"),
     "export": Command(
-        "make the .tflite of a trained network",
-        "fraudnet.artifact.command", "add_export_arguments", "run_export",
+        "make the .tflite of a trained network", "fraudnet.artifact.command"
     ),
     "variants": Command(
         "compare the types of weights of a .tflite", "fraudnet.artifact.variants_command"
     ),
     "artifact": Command(
-        "inspect or verify a .tflite",
-        "fraudnet.artifact.command", "add_artifact_arguments", "run_artifact",
+        "inspect, verify, sign or compare a .tflite", "fraudnet.artifact.artifact_command"
     ),
     "scale": Command(
         "search compound scaling, or train the family of sizes", "fraudnet.search.scale_command"

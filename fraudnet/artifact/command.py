@@ -1,4 +1,4 @@
-"""`fraudnet export` and `fraudnet artifact`."""
+"""`fraudnet export`."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `fraudnet export`."""
     parser.description = (
         "Convert a trained network to one .tflite file, compare it with Keras in every TFLite "
@@ -32,7 +32,7 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def run_export(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Export a trained network.
 
     Raises:
@@ -98,32 +98,3 @@ def print_exported(exported: Any, as_json: bool) -> None:  # noqa: ANN401
         )
     for runtime, reason in exported.not_loaded.items():
         print(f"  {runtime}: does not run it: {reason}")
-
-
-def add_artifact_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `fraudnet artifact`."""
-    parser.description = "Look into an artifact, or check it against its own test vectors."
-    parser.epilog = (
-        "exit status: 0 done, 2 the file is no whole artifact, or does not answer as it says\n\n"
-        "example:\n  fraudnet artifact verify build/demo/fraud.tflite"
-    )
-    parser.add_argument(
-        "action", choices=("inspect", "verify"),
-        help="inspect: print what it says of itself; verify: run its vectors in each runtime",
-    )  # fmt: skip
-    parser.add_argument("file", type=Path, help="the .tflite")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def run_artifact(arguments: argparse.Namespace) -> int:
-    """Inspect or verify an artifact.
-
-    Raises:
-        ArtifactError: the file is no whole artifact, or does not answer as it says.
-        DeviceInputError: no TFLite runtime is installed.
-    """
-    from fraudnet.artifact.inspect import inspect, verify
-
-    action = inspect if arguments.action == "inspect" else verify
-    action(arguments.file, arguments.json)
-    return 0

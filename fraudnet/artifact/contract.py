@@ -3,10 +3,15 @@
 from typing import Any
 
 import fraudnet
-from fraudnet.artifact.convert import WINDOW
+from fraudnet.artifact.convert import SEQUENCE, WINDOW
 from fraudnet.artifact.quantise import Variant
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
 from fraudnet.training.trained import Facts
+
+TOLERANCE: dict[Variant, float] = {
+    "float32": 1e-4, "float16": 1e-4, "int8_weights": 1e-4, "int8": 2e-2
+}  # fmt: skip
+"""Of the answers to the test vectors in another runtime: kernels of integers round differently."""
 
 
 def contract_of(
@@ -27,6 +32,11 @@ def contract_of(
         "format_version": FORMAT_VERSION,
         "created_by": f"fraudnet {fraudnet.__version__}",
         "signature": WINDOW,
+        "signatures": [
+            {"name": WINDOW, "answers": "the newest transaction of a window"},
+            {"name": SEQUENCE, "answers": "each transaction of a longer one from the window on"},
+        ],
+        "tolerance": TOLERANCE[variant],
         "variant": variant,
         "runtimes": runtimes,
         "window_length": facts.receptive_field,

@@ -24,6 +24,18 @@ def convert(network: Network) -> bytes:
     Raises:
         CheckFailed: the graph needs an operator that is not built into TFLite.
     """
+    module = frozen_module(network)
+    with tempfile.TemporaryDirectory() as directory:
+        tf.saved_model.save(module, directory, signatures={WINDOW: module.score_window})
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
+        try:
+            return bytes(converter.convert())
+        except tf.errors.OpError as error:
+            raise CheckFailed(f"the network cannot be converted: {error.message}") from error
+
+
+def frozen_module(network: Network) -> tf.Module:
+    """The function of one window, `score_window`, its variables being constants."""
     shape = (1, network.receptive_field)
     specs = {i.name: tf.TensorSpec(shape, i.dtype, i.name) for i in network.specification.inputs}
 
@@ -34,13 +46,7 @@ def convert(network: Network) -> bytes:
 
     module = tf.Module()
     module.score_window = _frozen(tf.function(window).get_concrete_function(**specs), specs)
-    with tempfile.TemporaryDirectory() as directory:
-        tf.saved_model.save(module, directory, signatures={WINDOW: module.score_window})
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
-        try:
-            return bytes(converter.convert())
-        except tf.errors.OpError as error:
-            raise CheckFailed(f"the network cannot be converted: {error.message}") from error
+    return module
 
 
 def _frozen(

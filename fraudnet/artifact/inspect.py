@@ -10,8 +10,9 @@ from fraudnet.device.artifact import open_artifact, read_documents
 from fraudnet.device.runtime import CHOICE, RUNTIMES
 
 _TOP = (
-    "created_by", "format_version", "signature", "window_length", "threshold", "calibration",
-    "ood_quantiles", "training_data", "periods", "metrics", "mlflow_run_id", "costs",
+    "created_by", "format_version", "variant", "runtimes", "signature", "window_length",
+    "threshold", "calibration", "ood_quantiles", "training_data", "periods", "metrics",
+    "mlflow_run_id", "costs",
 )  # fmt: skip
 
 
@@ -35,11 +36,18 @@ def inspect(path: Path, as_json: bool) -> None:
         print(f"output {entry['name']}: {entry['dtype']} {entry['shape']}")
 
 
-def verify(path: Path, as_json: bool) -> None:
+def verify(path: Path, as_json: bool, public_key: Path | None = None) -> None:
     """Open the artifact as a device does, in every runtime that is installed.
 
+    Args:
+        path: the .tflite.
+        as_json: print JSON lines.
+        public_key: that it must be signed with; None: it need not be.
+
     Raises:
-        ArtifactError: the file is damaged, or does not answer its own test vectors.
+        ArtifactError: the file is damaged, not signed with the key, or does not answer its own
+            test vectors.
+        DeviceInputError: no runtime is installed, or the key cannot be used.
     """
     vectors = len(read_documents(path)["vectors.json"])
     asked = os.environ.get(CHOICE)
@@ -47,13 +55,17 @@ def verify(path: Path, as_json: bool) -> None:
     for name in runtimes or RUNTIMES[:1]:
         os.environ[CHOICE] = name
         try:
-            opened = open_artifact(path)
+            opened = open_artifact(path, public_key)
         finally:
             os.environ.pop(CHOICE) if asked is None else os.environ.update({CHOICE: asked})
         if as_json:
-            print(json.dumps({"runtime": name, "vectors": vectors, "sha256": opened.sha256}))
+            found = {"runtime": name, "vectors": vectors, "sha256": opened.sha256}
+            print(json.dumps(found | ({"signed_with": str(public_key)} if public_key else {})))
         else:
-            print(f"{path}: {name} answers all {vectors} test vectors; sha256 {opened.sha256}")
+            signed = f"; signed with the key of {public_key}" if public_key else ""
+            print(
+                f"{path}: {name} answers all {vectors} test vectors; sha256 {opened.sha256}{signed}"
+            )
 
 
 def _short(value: Any) -> str:  # noqa: ANN401  (whatever the JSON holds)

@@ -17,9 +17,7 @@ import numpy as np
 from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, parse_contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.runtime import Network, Tensor
-
-# Two runtimes round int8 kernels differently by about this; a damaged file is off by far more.
-TOLERANCE = 2e-3
+from fraudnet.device.signature import check_signature, signature_path
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,23 @@ class Artifact:
     sha256: str
 
 
-def open_artifact(path: Path) -> Artifact:
+def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
     """Reads, checks and loads an artifact.
+
+    Args:
+        path: the .tflite.
+        public_key: PEM of the key that it must be signed with; None: it need not be.
 
     Raises:
         ArtifactError: the file is missing, truncated, damaged, of another format or version, or
-            does not answer its own test vectors.
-        DeviceInputError: no TFLite runtime is installed.
+            does not answer its own test vectors; or is not signed with the key.
+        DeviceInputError: no TFLite runtime is installed, or the key cannot be used.
     """
     with _named(path):
-        return _open(path.read_bytes())
+        content = path.read_bytes()
+        if public_key is not None:
+            check_signature(content, signature_path(path), public_key)
+        return _open(content)
 
 
 def read_documents(path: Path) -> dict[str, Any]:
@@ -143,7 +148,8 @@ def _check_answers(contract: Contract, network: Network, vectors: object) -> Non
             ) from error
         answer = network.run(arrays)
         for name, value in expected.items():
-            if not math.isclose(answer[name], value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+            near = contract.tolerance
+            if not math.isclose(answer[name], value, rel_tol=near, abs_tol=near):
                 raise ArtifactError(
                     f"self-check failed: test vector {i} gives {name} {answer[name]:.6g}, expected "
                     f"{value:.6g}; copy the file again, or try the other TFLite runtime"

@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--quarantine", type=Path, metavar="FILE",
         help="where bad rows are appended (default: STORE.quarantine.jsonl)",
     )  # fmt: skip
+    parser.add_argument(
+        "--public-key", type=Path, metavar="FILE",
+        help="refuse an artifact that is not signed with this key (PEM)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument(
         "input", type=Path, nargs="?", default=STANDARD_INPUT, metavar="INPUT",
@@ -74,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.quarantine or Path(f"{arguments.store}.quarantine.jsonl")
     try:
         with (
-            Scorer(arguments.artifact, arguments.store, arguments.reputation) as scorer,
+            Scorer(
+                arguments.artifact, arguments.store, arguments.reputation, arguments.public_key
+            ) as scorer,
             Quarantine(path) as quarantine,
         ):
             if arguments.history:

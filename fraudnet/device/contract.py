@@ -8,7 +8,10 @@ from fraudnet.device.errors import ArtifactError
 from fraudnet.device.transactions import REQUIRED
 
 FORMAT = "fraudnet-artifact"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+VERSIONS = (1, FORMAT_VERSION)
+"""That are read."""
+VERSION_1_TOLERANCE = 2e-3
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
 DISTANCE = "ood_distance"
@@ -56,6 +59,7 @@ class Contract:
     inputs: tuple[Input, ...]
     outputs: Mapping[str, tuple[tuple[int, ...], str]]  # name -> shape and dtype
     threshold: float
+    tolerance: float  # of the answers to its test vectors, absolute or relative
     reputation: ReputationTerms | None  # None: the network reads none
 
     @property
@@ -73,9 +77,10 @@ def parse_contract(document: object) -> Contract:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ArtifactError(f"contract.json is not of format {FORMAT!r}; export the artifact again")
     version = document.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in VERSIONS:
         raise ArtifactError(
-            f"the artifact has format version {version}, this fraudnet reads {FORMAT_VERSION}; "
+            f"the artifact has format version {version}, this fraudnet reads "
+            f"{' and '.join(map(str, VERSIONS))}; "
             "export it again, or install the fraudnet that made it"
         )
     inputs = tuple(_input(entry, place) for entry, place in _listed(document, "inputs"))
@@ -96,6 +101,7 @@ def parse_contract(document: object) -> Contract:
         inputs=inputs,
         outputs=outputs,
         threshold=threshold,
+        tolerance=VERSION_1_TOLERANCE if version == 1 else _get(document, "tolerance", float),
         reputation=_reputation(document, inputs),
     )
 

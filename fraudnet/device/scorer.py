@@ -44,15 +44,22 @@ class Scorer:
         store: the SQLite file; made if it is not there.
         reputation: the snapshot of counterparty counts. One that is missing, damaged or stale is
             not used; `notices` says so.
+        public_key: PEM of the key that the artifact must be signed with; None: it need not be.
 
     Raises:
-        ArtifactError: the artifact cannot be used.
+        ArtifactError: the artifact cannot be used, or is not signed with the key.
         StoreError: the store cannot be used; so do the methods.
         DeviceInputError: no TFLite runtime is installed.
     """
 
-    def __init__(self, artifact: Path, store: Path, reputation: Path | None = None) -> None:
-        opened = open_artifact(artifact)
+    def __init__(
+        self,
+        artifact: Path,
+        store: Path,
+        reputation: Path | None = None,
+        public_key: Path | None = None,
+    ) -> None:
+        opened = open_artifact(artifact, public_key)
         self.contract = opened.contract
         self._network = opened.network
         self._sha256 = opened.sha256

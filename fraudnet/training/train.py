@@ -320,11 +320,23 @@ def _facts(
 
 
 def _check_windows(histories: Histories, among: Mask, receptive_field: int, seed: int) -> Windows:
-    """Windows to compare copies of the network on: frauds for a quarter, the rest at random."""
+    """Windows to compare copies of the network on, and to take ranges of activations from.
+
+    Drawn by stratum, since what is rare is what a copy gets wrong: a quarter frauds, an eighth the
+    largest amounts, an eighth the rarest categories, the rest at random.
+    """
     rng = np.random.default_rng(seed)
-    fraud = np.flatnonzero(among & (histories.is_fraud == 1))
-    other = np.flatnonzero(among & (histories.is_fraud != 1))
-    frauds = rng.permutation(fraud)[: CHECK_WINDOWS // 4]
-    rest = rng.permutation(other)[: CHECK_WINDOWS - len(frauds)]
-    windows = windows_of(histories, np.sort(np.concatenate([frauds, rest])), receptive_field)
+    rows = rng.permutation(np.flatnonzero(among))
+    rarity = np.full(len(rows), len(rows))
+    for column in histories.specification.categorical:
+        values = histories.columns[column.column][rows]
+        rarity = np.minimum(rarity, np.bincount(values)[values])
+    strata = (
+        (rows[histories.is_fraud[rows] == 1], CHECK_WINDOWS // 4),
+        (rows[np.argsort(-np.abs(histories.amount[rows]), kind="stable")], CHECK_WINDOWS // 8),
+        (rows[np.argsort(rarity, kind="stable")], CHECK_WINDOWS // 8),
+    )
+    chosen = np.unique(np.concatenate([some[:count] for some, count in strata]))
+    rest = rows[~np.isin(rows, chosen)][: CHECK_WINDOWS - len(chosen)]
+    windows = windows_of(histories, np.sort(np.concatenate([chosen, rest])), receptive_field)
     return windows.gather(np.arange(len(windows)))

@@ -26,7 +26,7 @@ def read_by(network: Network, rows: KnownRows, name: str) -> Doubles:
     read = keras.Model(network.scores.input, layer.input)(inputs)
     if not name.endswith("_squeeze"):
         return np.asarray(read, np.float64)[:, -1]
-    x, valid = (np.asarray(each, np.float64)[:, -layer.window :] for each in read)
+    x, valid = (np.asarray(each, np.float64)[:, -layer.window :] for each in read[:2])
     mean: Doubles = (x * valid).sum(axis=1) / np.maximum(valid.sum(axis=1), 1)
     return mean
 

@@ -85,7 +85,7 @@ def _set(place: str, value: object) -> Edit:
     ("edit", "reason"),
     [
         (_set("format", "other"), "not of format 'fraudnet-artifact'"),
-        (_set("format_version", 2), "format version 2, this fraudnet reads 1"),
+        (_set("format_version", 3), "format version 3, this fraudnet reads 1 and 2"),
         (_set("signature", "step"), "'step'"),
         (_set("window_length", 17), "input 'amount' has shape [1, 16], expected [1, 17]"),
         (_set("threshold.probability", None), "threshold.probability is None; expected float"),

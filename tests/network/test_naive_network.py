@@ -37,7 +37,9 @@ class NaiveNetwork:
         return [x[t] + self.projected(name, filtered[: t + 1]) for t in range(len(x))]
 
     def projected(self, name: str, past: list[Doubles]) -> Doubles:
-        w = {part: self.weights[f"{name}_squeeze/{part}"] for part in SQUEEZE_WEIGHTS}
+        w = {
+            part: self.weights[f"{name}_squeeze/{name}_squeeze_{part}"] for part in SQUEEZE_WEIGHTS
+        }
         squeezed = np.mean(past[-self.config.squeeze_window :], axis=0)
         reduced = np.maximum(squeezed @ w["reduce/kernel"] + w["reduce/bias"], 0)
         gate = 1 / (1 + np.exp(-(reduced @ w["excite/kernel"] + w["excite/bias"])))
