@@ -8,6 +8,8 @@ from fraudnet.artifact.quantise import Variant
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
 from fraudnet.training.trained import Facts
 
+SENTINEL_KEYS = {"layer", "form", "shrinkage", "false_alarm_rate", "distance_threshold"}
+
 
 def contract_of(
     facts: Facts, costs: dict[str, Any], variant: Variant, runtimes: list[str]
@@ -40,6 +42,7 @@ def contract_of(
         "threshold": facts.threshold.model_dump(),
         "calibration": facts.calibration,
         "ood_quantiles": facts.ood_quantiles,
+        "sentinel": facts.sentinel.model_dump(include=SENTINEL_KEYS),
         "experiment": facts.experiment.model_dump(mode="json"),
         "training_data": facts.training_data,
         "periods": facts.periods,
