@@ -12,6 +12,7 @@ TOLERANCE: dict[Variant, float] = {
     "float32": 1e-4, "float16": 1e-4, "int8_weights": 1e-4, "int8": 2e-2
 }  # fmt: skip
 """Of the answers to the test vectors in another runtime: kernels of integers round differently."""
+SENTINEL_KEYS = {"layer", "form", "shrinkage", "false_alarm_rate", "distance_threshold"}
 
 
 def contract_of(
@@ -50,6 +51,7 @@ def contract_of(
         "threshold": facts.threshold.model_dump(),
         "calibration": facts.calibration,
         "ood_quantiles": facts.ood_quantiles,
+        "sentinel": facts.sentinel.model_dump(include=SENTINEL_KEYS),
         "experiment": facts.experiment.model_dump(mode="json"),
         "training_data": facts.training_data,
         "periods": facts.periods,

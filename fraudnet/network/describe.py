@@ -4,6 +4,7 @@ Multiply-accumulates (MACs) are those of convolutions and matrix products, as th
 the arithmetic of features, gates, means and activations is element-wise and has none.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -170,7 +171,7 @@ def _macs(layer: keras.layers.Layer) -> int:
         case CausalSqueezeExcitation():
             return _product(layer.reduce) + _product(layer.excite)
         case MahalanobisDistance():
-            return int(layer.whitening.shape[0] ** 2)
+            return int(math.prod(layer.directions.shape)) if layer.rank != 0 else 0
         case TransactionFeatures() | Calibration():
             return 0
     raise ValueError(f"no formula for the multiply-accumulates of {layer.name}")

@@ -230,29 +230,51 @@ class Shortcut(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
 class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Distance of activations from those of genuine training transactions.
 
-    d(h) = |L (h - m)|, where L'L is the inverse of the covariance with shrinkage (Lee et al. 2018,
-    "A Simple Unified Framework for Detecting Out-of-Distribution Samples", section 2.1, one class).
+    d(h)^2 = sum over c of precision_c x_c^2 + sum over i of excess_i (p_i' x)^2, x being h - m: the
+    Mahalanobis distance (Lee et al. 2018, "A Simple Unified Framework for Detecting
+    Out-of-Distribution Samples", section 2.1, one class) by an inverse covariance that is a
+    diagonal plus a few directions. With as many directions as channels any covariance has that
+    form; with fewer, one whose variance is the same across the directions that are left out
+    (Tipping and Bishop 1999, "Probabilistic Principal Component Analysis", section 3.2); with none,
+    one of channels apart.
+
+    Args:
+        rank: directions p_i; None: as many as channels.
 
     Input shape: [B, L, C]. Output shape: [B, L, 1].
     """
 
+    def __init__(self, rank: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rank = rank
+
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the mean and the whitening matrix, which are fitted, not trained."""
+        """Create mean and precision [C], directions [C, k], excess [k]: fitted, not trained."""
         channels = input_shape[-1]
+        rank = channels if self.rank is None else self.rank
         self.mean = self.add_weight(
             name="mean", shape=(channels,), initializer="zeros", trainable=False
         )
-        self.whitening = self.add_weight(
-            name="whitening",
-            shape=(channels, channels),
-            initializer="identity",
-            trainable=False,
+        self.precision = self.add_weight(
+            name="precision", shape=(channels,), initializer="ones", trainable=False
         )
+        if rank:
+            self.directions = self.add_weight(
+                name="directions", shape=(channels, rank), initializer="zeros", trainable=False
+            )
+            self.excess = self.add_weight(
+                name="excess", shape=(rank,), initializer="zeros", trainable=False
+            )
 
     def call(self, x: Any) -> Any:
         """See the class."""
-        white = ops.matmul(x - self.mean, self.whitening)
-        return ops.sqrt(ops.sum(ops.square(white), axis=-1, keepdims=True))
+        apart = x - self.mean
+        squared = ops.sum(self.precision * ops.square(apart), axis=-1, keepdims=True)
+        if self.rank != 0:
+            along = ops.square(ops.matmul(apart, self.directions))
+            squared = squared + ops.sum(self.excess * along, axis=-1, keepdims=True)
+        # A negative excess takes away what the precision gave, all but a rounding error.
+        return ops.sqrt(ops.maximum(squared, 0.0))
 
 
 @keras.saving.register_keras_serializable("fraudnet")

@@ -112,6 +112,19 @@ def pointwise_names(blocks: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Sentinel:
+    """Where the distance is taken of, and by how many directions (`MahalanobisDistance`).
+
+    Attributes:
+        layer: "stem", "block0" ... or "head"; empty: the last block.
+        rank: directions; None: as many as the layer has channels.
+    """
+
+    layer: str = ""
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
 class Network:
     """The Keras models that share one set of weights, and the parts that are fitted afterwards.
 
@@ -121,6 +134,8 @@ class Network:
         logit: raw inputs [B, L] by name to the logit [B, L - R + 1, 1]; what is trained.
         scores: the same inputs to `fraud_probability` and `ood_distance`, [B, L - R + 1, 1] each.
         fingerprint: the same inputs to the activations that the distance is taken of.
+        hidden: the same inputs to the activations that it could be taken of, by layer: "stem",
+            "block0" ... and "head".
         receptive_field: R, positions that one score depends on, its own included.
     """
 
@@ -129,6 +144,7 @@ class Network:
     logit: keras.Model
     scores: keras.Model
     fingerprint: keras.Model
+    hidden: keras.Model
     receptive_field: int
 
     @property
@@ -162,7 +178,10 @@ class Network:
 
 
 def build_network(
-    config: NetworkConfig, specification: FeatureSpecification, calibration_knots: int = 0
+    config: NetworkConfig,
+    specification: FeatureSpecification,
+    calibration_knots: int = 0,
+    sentinel: Sentinel = Sentinel(),
 ) -> Network:
     """Build the network; weights are initialised from Keras's global seed.
 
@@ -190,19 +209,24 @@ def build_network(
     x, valid = features(inputs)
     receptive_field = features.span
     x = pointwise(config.width, config.ranks.get("stem"), "relu", name="stem")(x)
+    fields = {"stem": (x, receptive_field)}
     part = PartOfValid(config.squeeze_window, name="part_of_valid")(valid)
     for number, dilation in enumerate(config.dilations):
         x, valid, part, span = _inverted_residual(
             x, valid, part, config, dilation, f"block{number}"
         )
         receptive_field += span - 1
-    fingerprint = x
+        fields[f"block{number}"] = x, receptive_field
     x = pointwise(config.head, config.ranks.get("head"), "relu", name="head")(x)
+    fields["head"] = x, receptive_field
+    # An earlier layer has a position more for each that the later ones look back over.
+    hidden = {name: newest(each, receptive_field - field) for name, (each, field) in fields.items()}
+    fingerprint = hidden[sentinel.layer or f"block{len(config.dilations) - 1}"]
     x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
     logit = Conv1x1(1, name="logit")(x)
     outputs = {
         "fraud_probability": Calibration(calibration_knots, name="calibration")(logit),
-        "ood_distance": MahalanobisDistance(name="distance")(fingerprint),
+        "ood_distance": MahalanobisDistance(sentinel.rank, name="distance")(fingerprint),
     }
     return Network(
         config=config,
@@ -210,6 +234,7 @@ def build_network(
         logit=keras.Model(inputs, logit, name="logit"),
         scores=keras.Model(inputs, outputs, name="scores"),
         fingerprint=keras.Model(inputs, fingerprint, name="fingerprint"),
+        hidden=keras.Model(inputs, hidden, name="hidden"),
         receptive_field=receptive_field,
     )
 

@@ -71,14 +71,16 @@ class Member:
 def depthwise_macs(count: ModelCount) -> int:
     """Multiply-accumulates of filters that a file holds as shifted multiply-adds.
 
-    A tap of a filter is a product of an activation with one float constant a channel.
+    A tap of a filter is a product of an activation with one float constant a channel, after the
+    stem, which is the first product of matrices: before it, such scale features.
     """
+    names = [operator.name for operator in count.operators]
     return sum(
         operator.elementwise
-        for operator in count.operators
+        for operator in count.operators[names.index("FULLY_CONNECTED") :]
         if operator.name == "MUL"
         and len(operator.output_shape) == 3
-        and operator.output_shape[-1] > 1
+        and min(operator.output_shape[1:]) > 1  # the distance's scale is of one position
         and operator.parameter_bytes == 4 * operator.output_shape[-1]
     )
 

@@ -1,4 +1,4 @@
-"""What is fitted after the weights: calibration on validation rows, distance on genuine ones."""
+"""What is fitted after the weights on validation rows: from logits to probabilities."""
 
 from typing import Any, Literal, Self
 
@@ -12,10 +12,8 @@ from sklearn.linear_model import LogisticRegression
 
 from fraudnet.configuration import Section
 from fraudnet.errors import InputError
-from fraudnet.network.layers import Calibration, MahalanobisDistance
+from fraudnet.network.layers import Calibration
 
-SHRINKAGE = 1e-3
-"""Share of the mean variance added to every variance, so that no scale of features matters."""
 KNOTS = 16
 """Of the isotonic calibration: each costs a phone a comparison or two."""
 LEAST_SLOPE = 0.05
@@ -253,21 +251,3 @@ def _most_likely(
     options = {"maxiter": 500, "ftol": 1e-10, "gtol": 1e-7}
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options).x
     return found[1:], float(found[0])
-
-
-def fit_distance(layer: MahalanobisDistance, activations: npt.NDArray[np.float32]) -> None:
-    """Fit mean and whitening to the activations of genuine training transactions.
-
-    The covariance is shrunk towards a multiple of the identity, by a share of its own mean
-    variance (Ledoit and Wolf 2004, "A well-conditioned estimator", equation 5, with a fixed share).
-
-    Args:
-        layer: changed in place.
-        activations: [N, C].
-    """
-    rows = activations.astype(np.float64)
-    covariance = np.cov(rows, rowvar=False)
-    ridge = max(SHRINKAGE * np.trace(covariance) / len(covariance), 1e-12)
-    inverse = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-    layer.mean.assign(rows.mean(axis=0))
-    layer.whitening.assign(np.linalg.cholesky((inverse + inverse.T) / 2))

@@ -15,6 +15,7 @@ from fraudnet.network.network import NetworkConfig
 from fraudnet.network.scaling import with_size
 from fraudnet.training.calibration import CalibrationConfig
 from fraudnet.training.fitting import TrainingConfig
+from fraudnet.training.sentinel import SentinelConfig
 from fraudnet.transactions.recipe import load_recipe, nearest
 from fraudnet.windows.periods import SplitConfig
 from fraudnet.windows.specification import NEVER_FEATURES, FeatureSpecification
@@ -87,6 +88,7 @@ class Experiment(Section):
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    sentinel: SentinelConfig = SentinelConfig()
     alerts: AlertConfig = AlertConfig()
     battery: BatteryConfig = BatteryConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -98,6 +100,16 @@ class Experiment(Section):
                 raise ValueError(
                     f"{name!r} is a feature, so evaluation cannot name it; leave one of the two out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _the_sentinels_layer_is_there(self) -> Self:
+        layers = ["stem", *(f"block{i}" for i in range(len(self.network.dilations))), "head"]
+        if self.sentinel.layer not in ("auto", *layers):
+            raise ValueError(
+                f"sentinel.layer {self.sentinel.layer!r} is not in the network; expected auto or "
+                f"one of {', '.join(layers)}"
+            )
         return self
 
 

@@ -20,18 +20,15 @@ from fraudnet.evaluation.further import further_figures
 from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.report import Beside
 from fraudnet.evaluation.thresholds import AlertConfig, Threshold
-from fraudnet.network.network import Network, build_network
-from fraudnet.training.calibration import (
-    cross_fitted,
-    description,
-    fit_calibration,
-    fit_distance,
-)
+from fraudnet.network.network import Network, Sentinel, build_network
+from fraudnet.training.calibration import cross_fitted, description, fit_calibration
 from fraudnet.training.checkpoint import Checkpoint
+from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.reporting import Measured, ReportFiles, log_scores, report_test
 from fraudnet.training.scoring import predict_rows, scored_of
+from fraudnet.training.sentinel import Candidate, SentinelFacts, candidates
 from fraudnet.training.tensorboard import TensorBoardProgress
 from fraudnet.training.thresholds import threshold_of
 from fraudnet.training.tracking import (
@@ -52,6 +49,7 @@ from fraudnet.windows.prequential import rows_to_test
 CHECKPOINT = "training.npz"
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 DISTANCE_ROWS = 50_000
+SHIFTED_WINDOWS = 1_000
 CHECK_WINDOWS = 2_000
 
 Mask = npt.NDArray[np.bool_]
@@ -101,11 +99,11 @@ def train(
 def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     """Fit what stands on a network's weights: distance, calibration, threshold; and measure it.
 
-    The distance is fitted on the training period, all else on the validation period.
+    The distance is fitted on the training period, its place and all else on the validation period.
 
     Args:
         prepared: the data; its experiment's network is this one.
-        network: with fitted weights; changed in place.
+        network: with fitted weights; what is returned has a network of its own.
         run_id: of the MLflow run, which is active.
 
     Raises:
@@ -114,8 +112,8 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     """
     experiment, histories = prepared.experiment, prepared.histories
     seed, period = experiment.training.seed, prepared.split.validation
-    _fit_distance(network, known_of(prepared, prepared.split.training), seed)
-    checked = known_of(prepared, period)
+    known, checked = known_of(prepared, prepared.split.training), known_of(prepared, period)
+    network, compared = _with_sentinel(network, known, checked, experiment)
     logits = logits_of(network, histories, checked.rows)
     fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
     everything = period.contains(histories.timestamp_us)
@@ -125,7 +123,7 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
     return Trained(
         network,
-        _facts(prepared, network, threshold, genuine, run_id, found.figures),
+        _facts(prepared, network, threshold, genuine, compared, run_id, found.figures),
         _check_windows(histories, everything, network.receptive_field, seed),
     )
 
@@ -237,18 +235,37 @@ def known_of(prepared: Prepared, period: Period) -> KnownRows:
     return known_rows(prepared.histories, period, known_by=period.end + delay)
 
 
-def _fit_distance(network: Network, known: KnownRows, seed: int) -> None:
-    histories = known.histories
-    genuine = np.flatnonzero(known.rows & (histories.is_fraud == 0))
-    if len(genuine) > DISTANCE_ROWS:
-        rng = np.random.default_rng(seed)
-        genuine = rng.choice(genuine, DISTANCE_ROWS, replace=False)
-    chosen = np.zeros(len(histories), bool)
-    chosen[genuine] = True
-    (activations,) = predict_rows(
-        network.fingerprint, network.receptive_field, histories, chosen
-    ).values()
-    fit_distance(network.distance, activations)
+def _with_sentinel(
+    network: Network, known: KnownRows, checked: KnownRows, experiment: Experiment
+) -> tuple[Network, list[Candidate]]:
+    """The same network with its distance where it tells shifts best, and what was compared."""
+    seed = experiment.training.seed
+    rows = _some_genuine(known, DISTANCE_ROWS, seed)
+    wanted = np.zeros(len(known.histories), bool)
+    wanted[rows] = True
+    genuine = predict_rows(network.hidden, network.receptive_field, known.histories, wanted)
+    rows = _some_genuine(checked, SHIFTED_WINDOWS, seed)
+    windows = windows_of(checked.histories, rows, network.receptive_field)
+    compared = candidates(
+        network, genuine, windows.gather(np.arange(len(windows))), experiment.sentinel
+    )
+    best = compared[0]
+    mlflow.log_metrics({f"sentinel_auroc_{each.name}": each.mean_auroc for each in compared})
+    chosen = Sentinel(best.layer, len(best.covariance.excess))
+    again = build_network(
+        experiment.network, experiment.features, experiment.calibration.knots, chosen
+    )
+    again.logit.set_weights(network.logit.get_weights())
+    best.covariance.put_into(again.distance)
+    return again, compared
+
+
+def _some_genuine(known: KnownRows, most: int, seed: int) -> npt.NDArray[np.int64]:
+    """Rows known to be genuine, at random where there are more, in the order of the histories."""
+    genuine = np.flatnonzero(known.rows & (known.histories.is_fraud == 0))
+    if len(genuine) > most:
+        genuine = np.sort(np.random.default_rng(seed).choice(genuine, most, replace=False))
+    return genuine
 
 
 def _measure(
@@ -294,6 +311,7 @@ def _facts(
     network: Network,
     threshold: Threshold,
     genuine_distance: npt.NDArray[np.float32],
+    compared: list[Candidate],
     run_id: str,
     validation_figures: dict[str, float],
 ) -> Facts:
@@ -308,6 +326,7 @@ def _facts(
             "period": str(split.validation),
         },
         ood_quantiles={f"{q:g}": float(np.quantile(genuine_distance, q)) for q in QUANTILES},
+        sentinel=_sentinel(experiment, genuine_distance, compared),
         training_data={
             "fingerprint": prepared.fingerprint,
             "rows": len(prepared.histories),
@@ -316,6 +335,26 @@ def _facts(
         periods={name: str(getattr(split, name)) for name in ("training", "validation", "test")},
         mlflow_run_id=run_id,
         metrics={"validation": validation_figures},
+    )
+
+
+def _sentinel(
+    experiment: Experiment,
+    genuine_distance: npt.NDArray[np.float32],
+    compared: list[Candidate],
+) -> SentinelFacts:
+    best, rate = compared[0], experiment.sentinel.false_alarm_rate
+    threshold = float(np.quantile(genuine_distance, 1 - rate))
+    mlflow.log_metric("sentinel_distance_threshold", threshold)
+    return SentinelFacts(
+        layer=best.layer,
+        form=best.form,
+        rank=len(best.covariance.excess),
+        shrinkage=experiment.sentinel.shrinkage,
+        false_alarm_rate=rate,
+        distance_threshold=threshold,
+        auroc=best.auroc,
+        mean_auroc={each.name: each.mean_auroc for each in compared},
     )
 
 

@@ -14,6 +14,7 @@ from fraudnet.errors import InputError
 from fraudnet.evaluation.thresholds import Threshold
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.experiment import Experiment
+from fraudnet.training.sentinel import SentinelFacts
 
 WEIGHTS = "network.weights.h5"
 FACTS = "trained.json"
@@ -30,6 +31,7 @@ class Facts(Section):
     threshold: Threshold
     calibration: dict[str, float | str | list[float]]
     ood_quantiles: dict[str, float] = Field(description="of genuine validation rows")
+    sentinel: SentinelFacts
     training_data: dict[str, str | int]
     periods: dict[str, str]
     mlflow_run_id: str
@@ -78,7 +80,12 @@ def load_trained(directory: Path) -> Trained:
     """
     facts = load_facts(directory)
     experiment = facts.experiment
-    network = build_network(experiment.network, experiment.features, experiment.calibration.knots)
+    network = build_network(
+        experiment.network,
+        experiment.features,
+        experiment.calibration.knots,
+        facts.sentinel.placement,
+    )
     if network.receptive_field != facts.receptive_field:
         raise InputError(
             f"{directory}: trained by another version of fraudnet, whose network saw "

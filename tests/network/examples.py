@@ -112,8 +112,9 @@ def random_network(
     size = 2 + len(specification.numeric)
     network.features.mean.assign(np.linspace(2.0, 5.0, size))
     network.features.deviation.assign(np.linspace(1.5, 2.5, size))
-    channels = network.distance.mean.shape[0]
-    network.distance.whitening.assign(rng.normal(0, channels**-0.5, (channels, channels)))
+    channels, rank = network.distance.directions.shape
+    network.distance.directions.assign(rng.normal(0, channels**-0.5, (channels, rank)))
+    network.distance.excess.assign(rng.uniform(0.5, 2, rank))
     lengths = rng.integers(1, 2 * network.receptive_field, 50)
     windows = [history(rng, n, specification) for n in lengths]
     logit = network.logit(stacked([window(w, network.receptive_field) for w in windows])).numpy()

@@ -149,11 +149,24 @@ def test_mahalanobis_distance() -> None:
     mean, inverse = genuine.mean(axis=0), np.linalg.inv(np.cov(genuine.T))
     layer.build((None, None, 6))
     layer.mean.assign(mean)
-    layer.whitening.assign(np.linalg.cholesky(inverse))
+    precision, directions = np.linalg.eigh(inverse)
+    layer.precision.assign(np.zeros(6))
+    layer.directions.assign(directions)
+    layer.excess.assign(precision)
     x = 3 * normal(2, 7, 6, seed=3)
     expected = [[[np.sqrt((h - mean) @ inverse @ (h - mean))] for h in row] for row in x]
     assert_close(layer(x), np.array(expected), 1e-4)
     assert_close(layer(mean[None, None]), np.zeros((1, 1, 1)), 1e-4)
+
+
+def test_mahalanobis_distance_of_channels_apart_has_no_product() -> None:
+    layer = MahalanobisDistance(0)
+    layer.build((None, None, 6))
+    layer.precision.assign(np.arange(1.0, 7.0))
+    x = normal(2, 7, 6)
+    expected = [[[sum((c + 1) * h[c] ** 2 for c in range(6)) ** 0.5] for h in row] for row in x]
+    assert_close(layer(x), np.array(expected))
+    assert [weight.name for weight in layer.weights] == ["mean", "precision"]
 
 
 def test_mahalanobis_distance_is_euclidean_before_it_is_fitted() -> None:
@@ -219,7 +232,13 @@ def test_calibration_is_the_sigmoid_before_it_is_fitted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "weights"), [(MahalanobisDistance(), 2), (Calibration(), 2), (Calibration(3), 3)]
+    ("layer", "weights"),
+    [
+        (MahalanobisDistance(), 4),
+        (MahalanobisDistance(0), 2),
+        (Calibration(), 2),
+        (Calibration(3), 3),
+    ],
 )
 def test_fitted_parts_are_not_trained(layer: keras.layers.Layer, weights: int) -> None:
     layer.build((None, None, 1))

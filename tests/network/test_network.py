@@ -195,11 +195,13 @@ def test_the_models_share_their_weights(network: Network, scores: Scores) -> Non
     inputs = batch(7, LENGTHS, network.receptive_field + 3)
     logit, hidden = network.logit(inputs).numpy(), network.fingerprint(inputs).numpy()
     slope, intercept = network.calibration.get_weights()
-    mean, whitening = network.distance.get_weights()
+    mean, precision, directions, excess = network.distance.get_weights()
     probability, distance = scores(inputs)
     expected = 1 / (1 + np.exp(-(slope * logit[..., 0] + intercept)))
     np.testing.assert_allclose(probability, expected, atol=1e-5)
-    expected = np.linalg.norm((hidden - mean) @ whitening, axis=-1)
+    expected = np.sqrt(
+        (hidden - mean) ** 2 @ precision + ((hidden - mean) @ directions) ** 2 @ excess
+    )
     np.testing.assert_allclose(distance, expected, rtol=1e-4)
 
 

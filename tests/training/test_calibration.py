@@ -1,4 +1,4 @@
-"""Calibration against maximum likelihood by scipy, distance against scipy's Mahalanobis."""
+"""Calibration against maximum likelihood by scipy."""
 
 from typing import Any
 
@@ -8,16 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.spatial.distance import mahalanobis
 from scipy.special import expit
 from scipy.stats import norm, rankdata
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from fraudnet.errors import InputError
-from fraudnet.network.layers import Calibration, MahalanobisDistance
+from fraudnet.network.layers import Calibration
 from fraudnet.training import calibration
-from fraudnet.training.calibration import CalibrationConfig, cross_fitted, fit_distance
+from fraudnet.training.calibration import CalibrationConfig, cross_fitted
 from fraudnet.training.experiment import load_experiment
 from tests.network.test_layers import piecewise
 
@@ -296,60 +295,3 @@ def test_a_half_without_fraud_cannot_be_cross_fitted() -> None:
     one = np.where(account == 5, is_fraud, 0).astype(np.int8)
     one[np.flatnonzero(account == 5)[0]] = 1
     assert cross_fitted(logit, one, np.ones(600, bool), account, PLATT) is None
-
-
-def correlated(count: int = 800, channels: int = 6, seed: int = 0) -> Floats:
-    rng = np.random.default_rng(seed)
-    mixing = rng.normal(size=(channels, channels))
-    drawn: Floats = rng.normal(size=(count, channels)) @ mixing + rng.normal(size=channels)
-    return drawn.astype(np.float32)
-
-
-def distances(fitted_to: Floats, at: Floats) -> Floats:
-    layer = MahalanobisDistance()
-    layer.build((None, None, fitted_to.shape[1]))
-    fit_distance(layer, fitted_to)
-    found: Floats = layer(at[None]).numpy()[0, :, 0]
-    return found
-
-
-def shrunk_inverse(activations: Floats) -> Floats:
-    covariance = np.cov(activations.astype(np.float64).T)
-    ridge = 1e-3 * np.diag(covariance).mean()
-    inverse: Floats = np.linalg.inv(covariance + ridge * np.eye(len(covariance)))
-    return inverse
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_distance_is_that_of_mahalanobis_with_the_shrunk_covariance(seed: int) -> None:
-    activations = correlated(seed=seed)
-    at = np.concatenate([activations[:50], 20 * correlated(20, seed=seed + 100)])
-    mean, inverse = activations.astype(np.float64).mean(axis=0), shrunk_inverse(activations)
-    expected = [mahalanobis(point, mean, inverse) ** 2 for point in at.astype(np.float64)]
-    assert distances(activations, at) ** 2 == pytest.approx(np.array(expected), rel=1e-4)
-
-
-@pytest.mark.parametrize("factor", [1e-3, 7.0, 1e4])
-def test_the_scale_of_all_activations_does_not_matter(factor: float) -> None:
-    activations, at = correlated(), correlated(seed=1)
-    scaled = distances(np.float32(factor) * activations, np.float32(factor) * at)
-    assert scaled == pytest.approx(distances(activations, at), rel=1e-4)
-
-
-def test_channels_that_never_change_keep_the_distance_finite() -> None:
-    activations, at = correlated(), correlated(seed=1)
-    activations[:, 2] = at[:, 2] = 3.0
-    activations[:, 4] = activations[:, 5]
-    expected = [
-        mahalanobis(point, activations.mean(axis=0, dtype=np.float64), shrunk_inverse(activations))
-        for point in at.astype(np.float64)
-    ]
-    assert distances(activations, at) == pytest.approx(np.array(expected), rel=1e-3)
-    at[:, 2] = 4.0
-    assert (distances(activations, at) > np.array(expected) + 1).all()
-
-
-def test_activations_that_are_all_alike_are_at_no_distance() -> None:
-    same = np.full((10, 4), 0.5, np.float32)
-    assert distances(same, same).tolist() == [0.0] * 10
-    assert np.isfinite(distances(same, same + 1)).all()

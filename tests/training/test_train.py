@@ -30,7 +30,8 @@ from fraudnet.training.train import evaluate, score, train
 from fraudnet.training.trained import load_trained, save_trained
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.windows.chunks import chunks_over
-from tests.training.test_calibration import most_likely, shrunk_inverse
+from tests.training.test_calibration import most_likely
+from tests.training.test_sentinel import expected_covariance
 from tests.training.world import TRAINING_END, World, experiment, logging_to
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -113,10 +114,11 @@ def test_the_calibration_is_the_most_likely_on_labels_that_are_known_in_time(wor
 def test_the_distance_is_from_genuine_training_rows(world: World) -> None:
     network, histories = world.trained.network, world.prepared.histories
     everything = np.ones(len(histories), bool)
-    found = predict_rows(network.fingerprint, network.receptive_field, histories, everything)
-    activations = found["fingerprint"].astype(np.float64)
+    sentinel = world.trained.facts.sentinel
+    found = predict_rows(network.hidden, network.receptive_field, histories, everything)
+    activations = found[sentinel.layer].astype(np.float64)
     genuine = activations[chosen(world, "training", known=True) & (histories.is_fraud == 0)]
-    inverse = shrunk_inverse(genuine)
+    inverse = np.linalg.inv(expected_covariance(genuine, sentinel.form, sentinel.rank))
     some = np.random.default_rng(0).choice(len(histories), 200, replace=False)
     expected = [mahalanobis(activations[at], genuine.mean(axis=0), inverse) for at in some]
     assert world.answers["ood_distance"][some] == pytest.approx(np.array(expected), rel=1e-3)
@@ -127,6 +129,26 @@ def test_the_quantiles_are_of_validation_rows_known_to_be_genuine(world: World) 
     distance = world.answers["ood_distance"][genuine]
     expected = {q: np.quantile(distance, float(q)) for q in ("0.5", "0.9", "0.99", "0.999")}
     assert world.trained.facts.ood_quantiles == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_sentinel_alarms_at_the_wanted_rate_on_genuine_validation_rows(world: World) -> None:
+    genuine = chosen(world, "validation", known=True) & (world.prepared.histories.is_fraud == 0)
+    sentinel = world.trained.facts.sentinel
+    alarms = world.answers["ood_distance"][genuine] > sentinel.distance_threshold
+    assert sentinel.false_alarm_rate == 0.01
+    assert alarms.mean() == pytest.approx(0.01, abs=1.5 / genuine.sum())
+
+
+def test_the_sentinel_is_the_best_of_every_layer_and_form(world: World) -> None:
+    sentinel = world.trained.facts.sentinel
+    assert set(sentinel.mean_auroc) == {
+        f"{layer}_{form}"
+        for layer in ("stem", "block0", "block1", "head")
+        for form in ("full", "channel")
+    }
+    best = sentinel.mean_auroc[f"{sentinel.layer}_{sentinel.form}"]
+    assert best == max(sentinel.mean_auroc.values()) == np.mean(list(sentinel.auroc.values()))
+    assert list(sentinel.auroc) == ["amounts", "clock", "stuck_amount", "gaps", "reputation"]
 
 
 @pytest.mark.parametrize("period", ["validation", "test"])

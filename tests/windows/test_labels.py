@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudnet.errors import LeakError
-from fraudnet.network.network import Network, NetworkConfig, build_network
+from fraudnet.network.network import Network, NetworkConfig, Sentinel, build_network
 from fraudnet.training.fitting import fit_network
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.train import train
@@ -216,6 +216,8 @@ def test_the_cut_off_of_a_table_to_the_microsecond(late: int) -> None:
 DELAY = timedelta(days=7)
 VALIDATION = Period(TRAINING_END + DELAY, TRAINING_END + 2 * DELAY)
 SETTINGS = (
+    "sentinel.layer=block1",
+    "sentinel.form=full",
     *TINY,
     "training.epochs=2",
     "training.batch_chunks=64",
@@ -333,8 +335,10 @@ def weights_after_training(after_training: Prepared, store: str) -> dict[str, by
     """Of a network as it is when the calibration's turn comes."""
     built_networks: list[Network] = []
 
-    def noted(config: NetworkConfig, features: FeatureSpecification, knots: int) -> Network:
-        built_networks.append(build_network(config, features, knots))
+    def noted(
+        config: NetworkConfig, features: FeatureSpecification, knots: int, *sentinel: Sentinel
+    ) -> Network:
+        built_networks.append(build_network(config, features, knots, *sentinel))
         return built_networks[-1]
 
     def stop(*_: object) -> None:
@@ -345,8 +349,7 @@ def weights_after_training(after_training: Prepared, store: str) -> dict[str, by
         patch.setattr("fraudnet.training.train.fit_calibration", stop)
         with pytest.raises(_FittedUpToCalibrationError):
             train(after_training)
-    (network,) = built_networks
-    return weights(network)
+    return weights(built_networks[-1])
 
 
 @pytest.fixture(scope="module")
@@ -380,7 +383,7 @@ def test_the_distance_does_not_see_past_the_training_period(
     trained: Trained, weights_after_training: dict[str, bytes]
 ) -> None:
     expected = weights(trained.network)
-    for path in ("distance/mean", "distance/whitening"):
+    for path in ("distance/mean", "distance/directions", "distance/excess"):
         assert weights_after_training[path] == expected[path], path
 
 
