@@ -1,21 +1,17 @@
 """The file: a flatbuffer with its contract and test vectors as a zip at its end."""
 
 import hashlib
-import io
 import json
 import os
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.device.tail import seal
 from fraudnet.errors import InputError
-
-# The earliest date that a zip can hold, so that equal contents give equal bytes.
-_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Window = dict[str, npt.NDArray[np.generic]]
 
@@ -29,13 +25,7 @@ def vector(window: Window, answer: dict[str, float]) -> dict[str, Any]:
 def package(model: bytes, contract: dict[str, Any], vectors: list[dict[str, Any]]) -> bytes:
     """The bytes of an artifact; the same arguments give the same bytes."""
     contract = {**contract, "model_sha256": hashlib.sha256(model).hexdigest()}
-    tail = io.BytesIO()
-    with zipfile.ZipFile(tail, "w") as archive:
-        for name, document in (("contract.json", contract), ("vectors.json", vectors)):
-            entry = zipfile.ZipInfo(name, _ZIP_EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, json.dumps(document, sort_keys=True), compresslevel=9)
-    return model + tail.getvalue()
+    return seal(model, [json.dumps(document, sort_keys=True) for document in (contract, vectors)])
 
 
 def write_atomically(path: Path, content: bytes) -> None:

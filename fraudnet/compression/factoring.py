@@ -38,7 +38,8 @@ def approximated(
 
 
 def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) -> Network:
-    """A network whose layers are two factors where a rank is given; all else is copied.
+    """A network whose layers are two factors where a rank is given; all else is copied but
+    the distance.
 
     Args:
         network: of whole layers; left as it is.
@@ -55,7 +56,8 @@ def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) ->
         else:
             layer.set_weights(whole[name].get_weights())
     for layer in network.scores.layers:
-        done = layer.name in whole or isinstance(layer, CausalSqueezeExcitation)
+        # The distance is fitted again, elsewhere perhaps.
+        done = layer.name in (*whole, "distance") or isinstance(layer, CausalSqueezeExcitation)
         if layer.weights and not done:
             made.scores.get_layer(layer.name).set_weights(layer.get_weights())
     return made

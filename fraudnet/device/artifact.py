@@ -1,23 +1,29 @@
 """Open an artifact: one .tflite whose zip tail says what it reads and what it must answer."""
 
 import hashlib
-import io
-import json
 import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, parse_contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.runtime import Network, Tensor
 from fraudnet.device.signature import check_signature, signature_path
+from fraudnet.device.tail import CONTRACT, VECTORS, read_regular, split
+
+WINDOW_LIMIT = 65_536  # positions
+INPUTS_LIMIT = 1_000
+MESSAGE_LIMIT = 1_000  # characters; what a message quotes may be as long as the document
+LARGEST = {
+    "float32": float(np.finfo(np.float32).max),
+    "int32": float(np.iinfo(np.int32).max),
+}
 
 
 @dataclass(frozen=True)
@@ -42,22 +48,27 @@ def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
         DeviceInputError: no TFLite runtime is installed, or the key cannot be used.
     """
     with _named(path):
-        content = path.read_bytes()
+        content = read_regular(path)
         if public_key is not None:
             check_signature(content, signature_path(path), public_key)
-        return _open(content)
+        model, contract, documents = _described(content)
+        network = Network(model, contract.signature)
+        _check_match("input", {i.name: (i.shape, i.dtype) for i in contract.inputs}, network.inputs)
+        _check_match("output", contract.outputs, network.outputs)
+        _check_answers(contract, network, documents[VECTORS])
+        return Artifact(contract, network, hashlib.sha256(content).hexdigest())
 
 
 def read_documents(path: Path) -> dict[str, Any]:
-    """Reads `contract.json` and `vectors.json` of an artifact, which are not checked.
+    """Reads `contract.json` and `vectors.json` of an artifact, with no runtime.
+
+    The vectors are a list of at least one; what is in it is not checked.
 
     Raises:
-        ArtifactError: the file is missing, truncated or damaged.
+        ArtifactError: the file is missing, truncated, damaged, or of another format or version.
     """
     with _named(path):
-        model, documents = _split(path.read_bytes())
-        _check_digest(model, documents["contract.json"])
-        return documents
+        return _described(read_regular(path))[2]
 
 
 @contextmanager
@@ -67,57 +78,67 @@ def _named(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ArtifactError(f"{path}: {error.strerror}; give the path of a .tflite file") from error
     except ArtifactError as error:
-        raise ArtifactError(f"{path}: {error}") from error
+        raise ArtifactError(f"{path}: {_one_line(str(error))}") from error
 
 
-def _open(content: bytes) -> Artifact:
-    model, documents = _split(content)
-    contract_document = documents["contract.json"]
-    contract = parse_contract(contract_document)
-    # Before the runtime sees the model: tflite-runtime crashes on a damaged flatbuffer.
-    _check_digest(model, contract_document)
-    network = Network(model, contract.signature)
-    _check_tensors(contract, network)
-    _check_answers(contract, network, documents["vectors.json"])
-    return Artifact(contract, network, hashlib.sha256(content).hexdigest())
+def _one_line(message: str) -> str:
+    """Printable and short, whatever the file had written into it."""
+    line = "".join(c if c.isprintable() else " " for c in message)
+    return line if len(line) <= MESSAGE_LIMIT else f"{line[:MESSAGE_LIMIT]}..."
 
 
-def _split(content: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Splits the file into the flatbuffer and the documents of its zip tail."""
-    if content[4:8] != b"TFL3":
-        raise ArtifactError("not a TFLite file; give the .tflite that `fraudnet export` wrote")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as tail:
-            documents = {
-                name: json.loads(tail.read(name)) for name in ("contract.json", "vectors.json")
-            }
-            start = min(entry.header_offset for entry in tail.infolist())
-    except zipfile.BadZipFile as error:
-        raise ArtifactError(
-            "no contract at its end: the file is truncated, or is a plain .tflite; copy it again "
-            "whole, or make it with `fraudnet export`"
-        ) from error
-    except (KeyError, ValueError, RuntimeError, EOFError, zlib.error) as error:
-        raise ArtifactError(f"its zip tail is damaged ({error}); copy the file again") from error
-    return content[:start], documents
+def _described(content: bytes) -> tuple[bytes, Contract, dict[str, Any]]:
+    """The flatbuffer, and what the file says of it; checked before the runtime sees it.
 
-
-def _check_digest(model: bytes, contract_document: object) -> None:
-    digest = contract_document.get("model_sha256") if isinstance(contract_document, dict) else None
-    if digest is not None and digest != hashlib.sha256(model).hexdigest():
+    A runtime crashes on a damaged flatbuffer.
+    """
+    model, documents, sealed = split(content)
+    contract = parse_contract(documents[CONTRACT])
+    if not sealed and documents[CONTRACT]["format_version"] != 1:
+        raise ArtifactError("no sha256 at its end, as all but version 1 have; copy it again")
+    if documents[CONTRACT].get("model_sha256") != hashlib.sha256(model).hexdigest():
         raise ArtifactError("the model differs from its sha256 in contract.json; copy it again")
+    _check_limits(contract)
+    _check_names(documents[CONTRACT])
+    if not isinstance(documents[VECTORS], list) or not documents[VECTORS]:
+        raise ArtifactError("vectors.json holds no test vector; export the artifact again")
+    return model, contract, documents
 
 
-def _check_tensors(contract: Contract, network: Network) -> None:
-    window_shape = (1, contract.window_length)
+def _check_limits(contract: Contract) -> None:
+    """Before anything is allocated."""
+    if not 1 <= contract.window_length <= WINDOW_LIMIT:
+        raise ArtifactError(
+            f"contract.json: window_length is {contract.window_length}; expected 1 to "
+            f"{WINDOW_LIMIT:,}"
+        )
+    if len(contract.inputs) > INPUTS_LIMIT:
+        raise ArtifactError(
+            f"contract.json has {len(contract.inputs):,} inputs; expected at most {INPUTS_LIMIT:,}"
+        )
+    shape = [1, contract.window_length]
     for entry in contract.inputs:
-        if entry.shape != window_shape:
+        if list(entry.shape) != shape or not all(type(size) is int for size in entry.shape):
             raise ArtifactError(
-                f"input {entry.name!r} has shape {list(entry.shape)}, expected {list(window_shape)}"
+                f"input {entry.name!r} has shape {list(entry.shape)}, expected {shape}"
             )
-    promised = {entry.name: (entry.shape, entry.dtype) for entry in contract.inputs}
-    _check_match("input", promised, network.inputs)
-    _check_match("output", contract.outputs, network.outputs)
+        if entry.dtype not in LARGEST:
+            raise ArtifactError(
+                f"input {entry.name!r} is {entry.dtype!r}, expected {' or '.join(LARGEST)}"
+            )
+        words = entry.vocabulary
+        if not all(isinstance(word, str) for word in words) or len(set(words)) < len(words):
+            raise ArtifactError(
+                f"input {entry.name!r}: its vocabulary is not of strings that differ; export the "
+                "artifact again"
+            )
+
+
+def _check_names(document: Mapping[str, Any]) -> None:
+    for key in ("inputs", "outputs"):
+        names = [entry["name"] for entry in document[key]]
+        if len(set(names)) < len(names):
+            raise ArtifactError(f"contract.json has two {key} of one name; export it again")
 
 
 def _check_match(
@@ -132,21 +153,23 @@ def _check_match(
             )
 
 
-def _check_answers(contract: Contract, network: Network, vectors: object) -> None:
-    if not isinstance(vectors, list) or not vectors:
-        raise ArtifactError("vectors.json holds no test vector; export the artifact again")
+def _check_answers(contract: Contract, network: Network, vectors: Sequence[Any]) -> None:
     for i, vector in enumerate(vectors):
         try:
             arrays = {
-                entry.name: np.array(vector["inputs"][entry.name], entry.dtype).reshape(entry.shape)
+                entry.name: _array(vector["inputs"][entry.name], entry.dtype).reshape(entry.shape)
                 for entry in contract.inputs
             }
-            expected = {name: float(vector["outputs"][name]) for name in (PROBABILITY, DISTANCE)}
+            expected = {
+                name: _array([vector["outputs"][name]], "float32").item()
+                for name in (PROBABILITY, DISTANCE)
+            }
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"vectors.json[{i}] does not fit the contract ({error!r}); export it again"
             ) from error
         answer = network.run(arrays)
+        # Written so that NaN fails.
         for name, value in expected.items():
             near = contract.tolerance
             if not math.isclose(answer[name], value, rel_tol=near, abs_tol=near):
@@ -154,3 +177,13 @@ def _check_answers(contract: Contract, network: Network, vectors: object) -> Non
                     f"self-check failed: test vector {i} gives {name} {answer[name]:.6g}, expected "
                     f"{value:.6g}; copy the file again, or try the other TFLite runtime"
                 )
+
+
+def _array(values: object, dtype: str) -> NDArray[np.generic]:
+    """A flat list of numbers as an array of a type that holds them."""
+    if not isinstance(values, list) or not set(map(type, values)) <= {int, float}:
+        raise ValueError("expected a list of numbers")
+    found = np.array(values, np.float64)
+    if (np.abs(found) > LARGEST[dtype]).any():
+        raise ValueError(f"a number is too large for {dtype}")
+    return found.astype(dtype)

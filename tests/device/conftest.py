@@ -71,11 +71,18 @@ def vectors(count: int = 5) -> list[dict[str, Any]]:
 
 
 def with_tail(model: bytes, documents: Mapping[str, object]) -> bytes:
+    """The file by way of zipfile, nothing of the writer's; the digest of the model is added."""
     tail = io.BytesIO()
-    with zipfile.ZipFile(tail, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(tail, "w") as archive:
         for name, document in documents.items():
-            archive.writestr(name, json.dumps(document))
-    return model + tail.getvalue()
+            if name == "contract.json" and isinstance(document, dict):
+                document = {"model_sha256": hashlib.sha256(model).hexdigest()} | document
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = 3
+            archive.writestr(entry, json.dumps(document), zipfile.ZIP_DEFLATED)
+        archive.comment = bytes(64)
+    content = (model + tail.getvalue())[:-64]
+    return content + hashlib.sha256(content).hexdigest().encode()
 
 
 def write_snapshot(
