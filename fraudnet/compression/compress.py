@@ -117,7 +117,7 @@ def compress(prepared: Prepared, trained: Trained, plan: Plan) -> Compressed:
             name_of(prepared.source), prepared.fingerprint, "training", prepared.report.to_dict()
         )
         made = completed(replace(prepared, experiment=experiment), network, run.info.run_id)
-        report = _report(plan, trained.network, network, used, points)
+        report = _report(plan, trained.network, made.network, used, points)
         _log(plan, report, both, ranks, points)
     return Compressed(made, ranks, tuple(points), report)
 

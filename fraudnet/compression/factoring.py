@@ -38,8 +38,9 @@ def approximated(
 
 
 def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) -> Network:
-    """A network whose layers are two factors where a rank is given; all else is copied but
-    the distance.
+    """A network whose layers are two factors where a rank is given; the rest is copied.
+
+    But for the distance, which is fitted anew to what the factors give.
 
     Args:
         network: of whole layers; left as it is.
@@ -56,7 +57,6 @@ def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) ->
         else:
             layer.set_weights(whole[name].get_weights())
     for layer in network.scores.layers:
-        # The distance is fitted again, elsewhere perhaps.
         done = layer.name in (*whole, "distance") or isinstance(layer, CausalSqueezeExcitation)
         if layer.weights and not done:
             made.scores.get_layer(layer.name).set_weights(layer.get_weights())
