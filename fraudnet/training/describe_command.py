@@ -54,13 +54,18 @@ def run(arguments: argparse.Namespace) -> int:
     from fraudnet.network.describe import describe
     from fraudnet.network.network import build_network
     from fraudnet.training.experiment import load_experiment
+    from fraudnet.training.sentinel import widest
 
     size = [f"network.size={json.dumps(arguments.size)}"] if arguments.size is not None else []
     experiment = load_experiment(arguments.config, [*arguments.set, *size])
-    description = describe(build_network(experiment.network, experiment.features))
+    network = build_network(experiment.network, experiment.features)
+    sentinel = widest(network, experiment.sentinel)
+    description = describe(
+        build_network(experiment.network, experiment.features, sentinel=sentinel)
+    )
     if arguments.json:
-        network = experiment.network.model_dump(mode="json")
-        print(json.dumps({"network": network, **as_dictionary(description)}))
+        values = experiment.network.model_dump(mode="json")
+        print(json.dumps({"network": values, **as_dictionary(description)}))
         return 0
     console = Console()
     console.print(_table(description))
