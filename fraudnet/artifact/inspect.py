@@ -11,7 +11,7 @@ from fraudnet.device.runtime import CHOICE, RUNTIMES
 
 _TOP = (
     "created_by", "format_version", "variant", "runtimes", "signature", "window_length",
-    "threshold", "calibration", "ood_quantiles", "training_data", "periods", "metrics",
+    "threshold", "calibration", "ood_quantiles", "sentinel", "training_data", "periods", "metrics",
     "mlflow_run_id", "costs",
 )  # fmt: skip
 

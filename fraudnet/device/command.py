@@ -36,6 +36,7 @@ class Summary:
     scored: int = 0
     repeated: int = 0
     flagged: int = 0  # among those scored
+    unfamiliar: int = 0  # among those scored, flagged or not
     quarantined: int = 0
 
 
@@ -112,6 +113,7 @@ def _score(scorer: Scorer, source: Path, quarantine: Quarantine, summary: Summar
         summary.repeated += decision.repeated
         summary.scored += not decision.repeated
         summary.flagged += decision.flagged and not decision.repeated
+        summary.unfamiliar += decision.familiar is False and not decision.repeated
         # At once: a decision is wanted while the payment waits.
         print(decision.line(), flush=True)
     _refuse_useless(source, summary.rows, summary.quarantined, quarantine)
@@ -176,7 +178,8 @@ def _report(summary: Summary, scorer: Scorer, quarantine: Quarantine, as_json: b
         return
     where = f" in {quarantine.path}" if summary.quarantined else ""
     print(
-        f"{summary.rows} rows in: {summary.scored} scored ({summary.flagged} flagged), "
+        f"{summary.rows} rows in: {summary.scored} scored ({summary.flagged} flagged, "
+        f"{summary.unfamiliar} unfamiliar), "
         f"{summary.repeated} repeated, {summary.quarantined} quarantined{where}",
         file=sys.stderr,
     )

@@ -61,6 +61,7 @@ class Contract:
     threshold: float
     tolerance: float  # of the answers to its test vectors, absolute or relative
     reputation: ReputationTerms | None  # None: the network reads none
+    distance_threshold: float | None  # above it a transaction is unfamiliar; None: not judged
 
     @property
     def columns(self) -> dict[str, str]:
@@ -103,6 +104,7 @@ def parse_contract(document: object) -> Contract:
         threshold=threshold,
         tolerance=VERSION_1_TOLERANCE if version == 1 else _get(document, "tolerance", float),
         reputation=_reputation(document, inputs),
+        distance_threshold=_distance_threshold(document),
     )
 
 
@@ -146,6 +148,12 @@ def _reputation(document: Mapping[str, Any], inputs: tuple[Input, ...]) -> Reput
         max_age_days=_get(terms, "max_age_days", float, "reputation"),
         key=key,
     )
+
+
+def _distance_threshold(document: Mapping[str, Any]) -> float | None:
+    if "sentinel" not in document:  # of an artifact from before there was one
+        return None
+    return _get(_get(document, "sentinel", dict), "distance_threshold", float, "sentinel")
 
 
 def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:

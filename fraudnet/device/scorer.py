@@ -27,6 +27,8 @@ class Decision:
     ood_distance: float
     flagged: bool  # probability >= threshold
     threshold: float
+    familiar: bool | None  # of the like that the network was made on; None: not judged
+    case: str  # genuine or fraud, as flagged, with _unfamiliar where it is not familiar
     # Of this call; everything above is as stored.
     repeated: bool  # answered before: the stored decision
     latency_us: int  # commit included
@@ -107,6 +109,8 @@ class Scorer:
             ood_distance=score.ood_distance,
             flagged=score.flagged,
             threshold=score.threshold,
+            familiar=score.familiar,
+            case=_case(score),
             repeated=repeated,
             latency_us=(time.perf_counter_ns() - start_ns) // 1000,
         )
@@ -174,7 +178,9 @@ class Scorer:
             )
         threshold = self.contract.threshold
         flagged = probability >= threshold
-        return Score(probability, distance, threshold, flagged, self._sha256)
+        limit = self.contract.distance_threshold
+        familiar = None if limit is None else distance <= limit
+        return Score(probability, distance, threshold, flagged, self._sha256, familiar)
 
     def _split_reputation(self, given: Transaction) -> tuple[Transaction, dict[str, int]]:
         """A transaction without its columns of counts, and those; {} where one is missing or -1."""
@@ -199,6 +205,11 @@ class Scorer:
             return transaction.counterparty_id
         value = transaction.columns[key]
         return None if value is None else str(value)
+
+
+def _case(score: Score) -> str:
+    case = "fraud" if score.flagged else "genuine"
+    return f"{case}_unfamiliar" if score.familiar is False else case
 
 
 def _count(transaction: Transaction, name: str) -> int:

@@ -24,8 +24,9 @@ CREATE TABLE transactions (
   counterparty_id TEXT, amount REAL NOT NULL,
   columns TEXT NOT NULL,         -- JSON object: further columns as received
   reputation TEXT NOT NULL,      -- JSON object: counts as known when it was scored, {} = unknown
-  -- NULL: history only, not scored
-  fraud_probability REAL, ood_distance REAL, threshold REAL, flagged INTEGER, artifact_sha256 TEXT);
+  -- NULL: history only, not scored; familiar also where the artifact does not judge it
+  fraud_probability REAL, ood_distance REAL, threshold REAL, flagged INTEGER, artifact_sha256 TEXT,
+  familiar INTEGER);
 CREATE INDEX transactions_by_account ON transactions (account_id, timestamp_us, sequence);
 CREATE TABLE cases (
   case_id INTEGER PRIMARY KEY,
@@ -35,7 +36,7 @@ CREATE TABLE cases (
 """
 _FIND = """
 SELECT account_id, timestamp_us, counterparty_id, amount, columns, sequence, reputation,
-       fraud_probability, ood_distance, threshold, flagged, artifact_sha256
+       fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar
 FROM transactions WHERE transaction_id = ?"""
 _EARLIER = """
 FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) < (?, ?)
@@ -48,11 +49,12 @@ _CASE_FIELDS = (
 _CASE_WINDOW = f"SELECT {', '.join(_CASE_FIELDS)} {_EARLIER}"
 _INSERT = """
 INSERT INTO transactions (transaction_id, account_id, timestamp_us, counterparty_id, amount,
-  columns, reputation, fraud_probability, ood_distance, threshold, flagged, artifact_sha256)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+  columns, reputation, fraud_probability, ood_distance, threshold, flagged, artifact_sha256,
+  familiar)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DECIDE = """
 UPDATE transactions SET reputation = ?, fraud_probability = ?, ood_distance = ?, threshold = ?,
-  flagged = ?, artifact_sha256 = ? WHERE sequence = ?"""
+  flagged = ?, artifact_sha256 = ?, familiar = ? WHERE sequence = ?"""
 _OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?, ?, ?)"
 _AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
@@ -65,6 +67,7 @@ class Score(NamedTuple):
     threshold: float
     flagged: bool
     artifact_sha256: str
+    familiar: bool | None  # None: not judged
 
 
 class Stored(NamedTuple):
@@ -115,6 +118,10 @@ class Store:
                     f"{self._path}: schema version {found and found[0]}, this fraudnet reads "
                     f"{SCHEMA_VERSION}; give another --store, or use the fraudnet that wrote it"
                 )
+            # A column that may be NULL: whoever knows nothing of it reads and writes as before.
+            columns = self._connection.execute("PRAGMA table_info(transactions)").fetchall()
+            if "familiar" not in {name for _, name, *_ in columns}:
+                self._connection.execute("ALTER TABLE transactions ADD COLUMN familiar INTEGER")
 
     def _create(self) -> None:
         for statement in _SCHEMA.split(";\n"):
@@ -176,13 +183,7 @@ class Store:
         )
         if stored != transaction:
             raise ConflictError(_difference(stored, transaction))
-        probability, distance, threshold, flagged, sha256 = score
-        decided = probability is not None
-        return Stored(
-            sequence,
-            json.loads(reputation),
-            Score(probability, distance, threshold, bool(flagged), sha256) if decided else None,
-        )
+        return Stored(sequence, json.loads(reputation), _score(*score))
 
     def history(self, transaction: Transaction, stored: Stored | None, limit: int) -> History:
         """Returns the account's last `limit` transactions before this one, oldest first.
@@ -230,6 +231,20 @@ class Store:
         self._connection.execute(
             _OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
         )
+
+
+def _score(
+    probability: float | None,
+    distance: float,
+    threshold: float,
+    flagged: int,
+    sha256: str,
+    familiar: int | None,
+) -> Score | None:
+    if probability is None:
+        return None
+    judged = None if familiar is None else bool(familiar)
+    return Score(probability, distance, threshold, bool(flagged), sha256, judged)
 
 
 def _parse_all(documents: tuple[str, ...]) -> list[Any]:

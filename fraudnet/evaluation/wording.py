@@ -4,7 +4,10 @@ from collections.abc import Mapping
 
 from fraudnet.evaluation.bootstrap import Estimate, Interval
 
-_COUNTS = ("transactions", "compromised_accounts")
+_COUNTS = (
+    "transactions", "compromised_accounts", "genuine_cases", "genuine_unfamiliar_cases",
+    "fraud_cases", "fraud_unfamiliar_cases",
+)  # fmt: skip
 _SPELT = {
     "brier": "Brier",
     "roc auc": "ROC AUC",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fraudnet.network.describe import Description
+    from fraudnet.network.network import Sentinel
     from fraudnet.training.experiment import Experiment
     from fraudnet.windows.specification import FeatureSpecification
 
@@ -62,12 +63,18 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fraudnet.network.describe import describe
     from fraudnet.network.network import build_network
+    from fraudnet.training.sentinel import widest
 
-    experiment = _experiment(arguments)
-    description = describe(build_network(experiment.network, experiment.features))
+    experiment, sentinel = _experiment(arguments)
+    if sentinel is None:
+        network = build_network(experiment.network, experiment.features)
+        sentinel = widest(network, experiment.sentinel)
+    description = describe(
+        build_network(experiment.network, experiment.features, sentinel=sentinel)
+    )
     if arguments.json:
-        network = experiment.network.model_dump(mode="json")
-        print(json.dumps({"network": network, **as_dictionary(description)}))
+        values = experiment.network.model_dump(mode="json")
+        print(json.dumps({"network": values, **as_dictionary(description)}))
         return 0
     console = Console()
     console.print(_table(description))
@@ -76,17 +83,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _experiment(arguments: argparse.Namespace) -> "Experiment":
+def _experiment(arguments: argparse.Namespace) -> "tuple[Experiment, Sentinel | None]":
+    """The experiment, and of a trained network where its distance is."""
     from fraudnet.training.experiment import load_experiment
     from fraudnet.training.trained import load_facts
 
     size = [f"network.size={json.dumps(arguments.size)}"] if arguments.size is not None else []
     changed = [*arguments.set, *size]
     if arguments.model is None:
-        return load_experiment(arguments.config, changed)
+        return load_experiment(arguments.config, changed), None
     if changed:
         raise InputError(f"{arguments.model}: is trained; leave out --size and --set")
-    return load_facts(arguments.model).experiment
+    facts = load_facts(arguments.model)
+    return facts.experiment, facts.sentinel.placement
 
 
 def as_dictionary(description: "Description") -> dict[str, Any]:

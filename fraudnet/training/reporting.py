@@ -11,6 +11,7 @@ import numpy.typing as npt
 import fraudnet
 from fraudnet.errors import InputError
 from fraudnet.evaluation.calibration import Predicted
+from fraudnet.evaluation.cases import case_figures
 from fraudnet.evaluation.further import without_reputation
 from fraudnet.evaluation.metrics import Scored
 from fraudnet.evaluation.model_card import Card, model_card
@@ -39,12 +40,14 @@ class Measured:
         rows: [N] of all rows of the histories, which were measured.
         scored: those.
         predicted: their probabilities before and after calibration.
+        distance: theirs from the familiar.
         figures: of them, by name.
     """
 
     rows: npt.NDArray[np.bool_]
     scored: Scored
     predicted: Predicted
+    distance: npt.NDArray[np.float32]
     figures: dict[str, float]
 
 
@@ -108,15 +111,22 @@ def report_test(
         beside: another network's figures of the same period.
 
     Returns:
-        The period's figures, those without reputation among them.
+        The period's figures, those without reputation and of the four cases among them.
 
     Raises:
         InputError: a file cannot be written.
     """
     sample = _sample(prepared, trained.facts, measured)
     bare = _without_reputation(prepared, trained.network, measured, sample)
-    mlflow.log_metrics({f"test_{name}": value for name, value in bare.items()})
-    figures = measured.figures | bare
+    sentinel = trained.facts.sentinel
+    more = bare | case_figures(
+        measured.scored.is_fraud,
+        measured.scored.score >= sample.threshold,
+        measured.distance > sentinel.distance_threshold,
+        sentinel.false_alarm_rate,
+    )
+    mlflow.log_metrics({f"test_{name}": value for name, value in more.items()})
+    figures = measured.figures | more
     report = report_of(sample, figures, beside)
     card = _card(prepared, trained)
     texts = {PAGE: page(report, _made(card)), CARD: model_card(report, card)}

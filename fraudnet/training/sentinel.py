@@ -254,6 +254,18 @@ def most_directions(network: Network, channels: int) -> int:
     return min(max(int(np.ceil(MOST_SHARE * macs / channels)) - 1, 1), channels)
 
 
+def widest(network: Network, config: SentinelConfig) -> Sentinel:
+    """What costs the most of what the configuration leaves open, in the last block if it is open.
+
+    Args:
+        network: with its distance anywhere.
+        config: of the sentinel.
+    """
+    layer = f"block{len(network.config.dilations) - 1}" if config.layer == "auto" else config.layer
+    channels = network.hidden.output[layer].shape[-1]
+    return Sentinel(layer, 0 if config.form == "channel" else most_directions(network, channels))
+
+
 def _activations(network: Network, windows: Windows) -> Activations:
     count = len(windows["valid"])
     parts = []

@@ -303,7 +303,7 @@ def _measure(
     pictures = figures(scored, threshold, alerts.per_day)
     log_figures(pictures | {"calibration": reliability_diagram(predicted)}, name)
     log_scores(prepared, rows, answers, threshold, name)
-    return Measured(rows, scored, predicted, found)
+    return Measured(rows, scored, predicted, answers["ood_distance"], found)
 
 
 def _facts(

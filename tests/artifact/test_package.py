@@ -97,6 +97,14 @@ def test_the_device_reads_what_it_needs(world: World, contract: dict[str, Any]) 
     facts, parsed = world.trained.facts, parse_contract(contract)
     assert (parsed.signature, parsed.window_length) == ("score_window", facts.receptive_field)
     assert parsed.threshold == facts.threshold.probability
+    assert parsed.distance_threshold == facts.sentinel.distance_threshold
+    assert contract["sentinel"] == {
+        "layer": facts.sentinel.layer,
+        "form": facts.sentinel.form,
+        "shrinkage": 0.01,
+        "false_alarm_rate": 0.01,
+        "distance_threshold": facts.sentinel.distance_threshold,
+    }
     assert parsed.columns == {"category": "categorical", "distance": "numeric"}
     told = [(i.name, i.dtype, i.kind, i.shape) for i in parsed.inputs]
     shape = (1, facts.receptive_field)

@@ -28,6 +28,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "counterparty_fraud_7d": {"kind": "reputation", "statistic": "fraud", "days": 7},
 }
 THRESHOLD = 0.55
+DISTANCE_THRESHOLD = 3.0
 
 
 def contract() -> dict[str, Any]:
@@ -48,6 +49,7 @@ def contract() -> dict[str, Any]:
             for name in ("fraud_probability", "ood_distance")
         ],
         "threshold": {"probability": THRESHOLD, "chosen_by": "alert budget"},
+        "sentinel": {"layer": "stem", "form": "full", "distance_threshold": DISTANCE_THRESHOLD},
         "reputation": {"key": "counterparty_id", "windows_days": [7], "max_age_days": 2},
     }
 

@@ -77,10 +77,15 @@ def test_one_line_a_transaction(shell: Shell) -> None:
     ]
     assert list(decisions[0]) == [
         "transaction_id", "account_id", "probability", "ood_distance", "flagged", "threshold",
-        "repeated", "latency_us",
+        "familiar", "case", "repeated", "latency_us",
     ]  # fmt: skip
     assert 0 < flagged < 40
-    assert last_line(err) == f"40 rows in: 40 scored ({flagged} flagged), 0 repeated, 0 quarantined"
+    unfamiliar = sum(decision["familiar"] is False for decision in decisions)
+    assert 0 < unfamiliar < 40
+    assert last_line(err) == (
+        f"40 rows in: 40 scored ({flagged} flagged, {unfamiliar} unfamiliar), 0 repeated, "
+        "0 quarantined"
+    )
     assert "notice: 40 scored with the counterparty's reputation unknown\n" in err
 
     status, again, err = shell(shell.file(as_lines(STREAM)), "--json")
@@ -88,7 +93,7 @@ def test_one_line_a_transaction(shell: Shell) -> None:
         d | {"latency_us": 0} for d in decisions
     ]
     assert json.loads(last_line(err)) == {
-        "rows": 40, "scored": 0, "repeated": 40, "flagged": 0, "quarantined": 0
+        "rows": 40, "scored": 0, "repeated": 40, "flagged": 0, "unfamiliar": 0, "quarantined": 0
     }  # fmt: skip
     assert not (shell.folder / "store.quarantine.jsonl").exists()
 

@@ -289,7 +289,7 @@ def test_store_that_is_none(artifact: Path, tmp_path: Path) -> None:
 
 
 def test_commit_is_all_or_nothing(tmp_path: Path) -> None:
-    score = Score(0.9, 1.0, 0.5, True, "0")
+    score = Score(0.9, 1.0, 0.5, True, "0", None)
     with Store(tmp_path / "store") as store:
         with store.commit():
             store.add(transaction(2), {}, score)
@@ -315,6 +315,69 @@ def test_flagged_from_the_threshold_on(artifact: Path, model: bytes, tmp_path: P
         other.write_bytes(with_tail(model, {"contract.json": document, "vectors.json": vectors()}))
         with Scorer(other, tmp_path / f"store {flagged}") as scorer:
             assert scorer.score(transaction(0)).flagged is flagged
+
+
+def with_limits(model: bytes, path: Path, probability: float, distance: float | None) -> Path:
+    document = contract()
+    document["threshold"]["probability"] = probability
+    if distance is None:
+        del document["sentinel"]
+    else:
+        document["sentinel"]["distance_threshold"] = distance
+    path.write_bytes(with_tail(model, {"contract.json": document, "vectors.json": vectors()}))
+    return path
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+@pytest.mark.parametrize("familiar", [True, False, None])
+def test_the_cases(model: bytes, tmp_path: Path, flagged: bool, familiar: bool | None) -> None:
+    with Scorer(with_limits(model, tmp_path / "a", 0, None), tmp_path / "first") as scorer:
+        at = scorer.score(transaction(0)).ood_distance
+    # What is exactly as far as the threshold is familiar.
+    limit = None if familiar is None else at if familiar else float(np.nextafter(at, 0))
+    other = with_limits(model, tmp_path / "b", 0.0 if flagged else 1.0, limit)
+    with Scorer(other, tmp_path / "second") as scorer:
+        found = scorer.score(transaction(0))
+    assert (found.flagged, found.familiar) == (flagged, familiar)
+    expected = ("fraud" if flagged else "genuine") + ("_unfamiliar" if familiar is False else "")
+    assert found.case == expected
+
+
+def test_a_repeated_answer_outlives_its_artifact(model: bytes, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    first = []
+    for number, limit in enumerate((0.0, 1e9, None)):
+        with Scorer(with_limits(model, tmp_path / "a", 0.5, limit), store) as scorer:
+            first.append(scorer.score(transaction(number)))
+    assert [each.familiar for each in first] == [False, True, None]
+    with Scorer(with_limits(model, tmp_path / "a", 0.5, 1e9), store) as scorer:
+        again = [scorer.score(transaction(number)) for number in range(3)]
+    assert [replace(each, repeated=False, latency_us=0) for each in again] == [
+        replace(each, latency_us=0) for each in first
+    ]
+
+
+def test_a_store_from_before_the_sentinel_goes_on(model: bytes, tmp_path: Path) -> None:
+    artifact, store = with_limits(model, tmp_path / "a", 0.5, 0.0), tmp_path / "store"
+    with Scorer(artifact, store) as scorer:
+        scorer.score(transaction(0))
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("ALTER TABLE transactions DROP COLUMN familiar")
+    with Scorer(artifact, store) as scorer:
+        before, after = scorer.score(transaction(0)), scorer.score(transaction(1))
+    assert (before.repeated, before.familiar) == (True, None)
+    assert (after.repeated, after.familiar) == (False, False)
+
+
+@pytest.mark.parametrize("sentinel", [{}, [], {"distance_threshold": "far"}])
+def test_a_sentinel_without_a_threshold_is_refused(
+    model: bytes, tmp_path: Path, sentinel: object
+) -> None:
+    document = contract() | {"sentinel": sentinel}
+    other = tmp_path / "other.tflite"
+    other.write_bytes(with_tail(model, {"contract.json": document, "vectors.json": vectors()}))
+    with pytest.raises(ArtifactError, match="sentinel"):
+        Scorer(other, tmp_path / "store")
 
 
 def test_synchronised_to_the_disk_at_every_commit(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ def test_json_is_the_network_and_its_costs(capsys: pytest.CaptureFixture[str]) -
     assert said["macs"] == sum(layer["macs"] for layer in layers)
     assert said["parameters"] == sum(x["parameters"] for x in layers if x["is_trained"])
     assert layers[-1]["receptive_field"] == said["receptive_field"]
+    (distance,) = (layer for layer in layers if layer["name"] == "distance")
+    assert 0 < distance["macs"] < 0.03 * (said["macs_per_position"] - distance["macs"])
 
 
 def test_table_has_a_row_a_layer_and_the_totals(capsys: pytest.CaptureFixture[str]) -> None:
