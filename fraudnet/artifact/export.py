@@ -27,8 +27,8 @@ from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
 from fraudnet.training.trained import Trained, Windows
 
-LONG_VECTORS, SHORT_VECTORS = 1, 8
-SHORT = 16
+LONG_VECTORS, SHORT_VECTORS = 1, 5
+SHORT = 10
 """Transactions in a short test vector at most: a long one takes 2 kB of the file."""
 
 REPRESENTATIVE = 8
