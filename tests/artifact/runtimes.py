@@ -4,12 +4,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fraudnet.training.trained import Windows
+if TYPE_CHECKING:
+    from fraudnet.training.trained import Windows
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -28,7 +30,7 @@ np.savez(found, signatures=names, **stacked)
 """
 
 
-def answers_of(runtime: str, model: Path, windows: Windows) -> dict[str, NDArray[np.generic]]:
+def answers_of(runtime: str, model: Path, windows: "Windows") -> dict[str, NDArray[np.generic]]:
     """What the file answers window by window, [W] by output, and its `signatures`."""
     need(runtime)
     given, found = model.with_suffix(".given.npz"), model.with_suffix(".found.npz")
