@@ -21,7 +21,12 @@ from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.report import Beside
 from fraudnet.evaluation.thresholds import AlertConfig, Threshold
 from fraudnet.network.network import Network, Sentinel, build_network
-from fraudnet.training.calibration import cross_fitted, description, fit_calibration
+from fraudnet.training.calibration import (
+    cross_fitted,
+    description,
+    fit_calibration,
+    refuse_one_class,
+)
 from fraudnet.training.checkpoint import Checkpoint
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress, fit_network
@@ -95,6 +100,7 @@ def train(
         mlflow.log_metrics({"chunks": len(chunks), "padded_share": chunks.padded_share()})
 
         checked = known_of(prepared, prepared.split.validation)
+        refuse_one_class(checked.is_fraud)
         network, compared = _with_sentinel(network, known, checked, experiment)
         logits = logits_of(network, histories, checked.rows)
         fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
