@@ -125,9 +125,11 @@ def export(
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
-    """The edge cases, which are the last, and windows from the whole range of probabilities.
+    """Windows from the whole range of probabilities, and some of the edge cases, which are last.
 
-    Most of these are of young accounts, whose windows are padding but for a few transactions.
+    Most of these are of young accounts, whose windows are padding but for a few transactions. Of
+    the edge cases the single transaction, the amounts of 0 and the unknown values: those that a
+    consumer meets on its first day.
     """
     among = len(windows["valid"]) - 7
     ranked = np.argsort(answers["fraud_probability"][:among], kind="stable")
@@ -139,7 +141,7 @@ def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
             {name: values[i] for name, values in windows.items()},
             {name: float(values[i]) for name, values in answers.items()},
         )
-        for i in dict.fromkeys([*chosen, *range(among, among + 7)])
+        for i in dict.fromkeys([*chosen, among, among + 1, among + 6])
     ]
 
 

@@ -102,11 +102,7 @@ def fit_calibration(
     Raises:
         InputError: one of the two classes is missing, or the logits rank fraud below genuine.
     """
-    if len(np.unique(is_fraud)) < 2:
-        raise InputError(
-            "the validation period holds no fraud or no genuine transaction, so probabilities "
-            "cannot be calibrated: lengthen split.validation_days"
-        )
+    refuse_one_class(is_fraud)
     target = _smoothed(is_fraud)
     slope, intercept = _platt(logits, target)
     if slope <= 0:
@@ -124,6 +120,19 @@ def fit_calibration(
         slopes, intercept = _most_likely(lengths, target, slopes, intercept + slope * knots[0])
     layer.slopes.assign(slopes)
     layer.intercept.assign(intercept + config.log_odds_shift(is_fraud))
+
+
+def refuse_one_class(is_fraud: Labels) -> None:
+    """Nothing can be fitted to validation rows of one class.
+
+    Raises:
+        InputError: one of the two classes is missing.
+    """
+    if len(np.unique(is_fraud)) < 2:
+        raise InputError(
+            "the validation period holds no fraud or no genuine transaction, so probabilities "
+            "cannot be calibrated: lengthen split.validation_days"
+        )
 
 
 def calibrated(layer: Calibration, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -21,7 +21,12 @@ from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.report import Beside
 from fraudnet.evaluation.thresholds import AlertConfig, Threshold
 from fraudnet.network.network import Network, Sentinel, build_network
-from fraudnet.training.calibration import cross_fitted, description, fit_calibration
+from fraudnet.training.calibration import (
+    cross_fitted,
+    description,
+    fit_calibration,
+    refuse_one_class,
+)
 from fraudnet.training.checkpoint import Checkpoint
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress, fit_network
@@ -113,6 +118,7 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     experiment, histories = prepared.experiment, prepared.histories
     seed, period = experiment.training.seed, prepared.split.validation
     known, checked = known_of(prepared, prepared.split.training), known_of(prepared, period)
+    refuse_one_class(checked.is_fraud)
     network, compared = _with_sentinel(network, known, checked, experiment)
     logits = logits_of(network, histories, checked.rows)
     fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)

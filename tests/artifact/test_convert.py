@@ -128,5 +128,5 @@ def test_every_window_is_answered_as_by_keras(
     (tmp_path / "model.tflite").write_bytes(flatbuffer)
     found = answers_of(runtime, tmp_path / "model.tflite", windows)
     assert found["fraud_probability"] == pytest.approx(expected["fraud_probability"], abs=1e-5)
-    assert found["ood_distance"] == pytest.approx(expected["ood_distance"], rel=1e-4)
+    assert found["ood_distance"] == pytest.approx(expected["ood_distance"], rel=1e-3)
     assert expected["fraud_probability"].std() > 0.01

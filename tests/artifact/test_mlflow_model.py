@@ -41,7 +41,7 @@ def test_windows_are_scored_as_by_keras(
     for name, values in found.items():
         assert values.shape == (count,)
         assert values.dtype == np.float32
-        assert values == pytest.approx(expected[name].numpy()[:, 0, 0], rel=1e-4, abs=1e-5)
+        assert values == pytest.approx(expected[name].numpy()[:, 0, 0], rel=1e-3, abs=1e-5)
 
 
 def test_the_signature_names_the_tensors(world: World, model: "PyFuncModel") -> None:

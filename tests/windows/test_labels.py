@@ -216,7 +216,7 @@ def test_the_cut_off_of_a_table_to_the_microsecond(late: int) -> None:
 DELAY = timedelta(days=7)
 VALIDATION = Period(TRAINING_END + DELAY, TRAINING_END + 2 * DELAY)
 SETTINGS = (
-    "sentinel.layer=block1",
+    "sentinel.layer=block0",
     "sentinel.form=full",
     *TINY,
     "training.epochs=2",
