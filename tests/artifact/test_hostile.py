@@ -34,6 +34,8 @@ FRAMING = "its zip tail is damaged: it is not 'contract.json' and 'vectors.json'
 GIB = 1 << 30
 
 # What is in the file, and a part of why it is refused.
+VERSION_2 = {"format_version": 2, "tolerance": 0.1}
+
 FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not a TFLite file"),
     "no tail": (MODEL, "no contract at its end"),
@@ -53,7 +55,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     ),
     "version 2 without a digest": (
         zipped(
-            ("contract.json", json.dumps(CONTRACT | {"format_version": 2, "tolerance": 0.1}).encode()),
+            ("contract.json", json.dumps(CONTRACT | VERSION_2).encode()),
             ("vectors.json", V.encode()), comment=b"",
         ), "no sha256 at its end",
     ),
