@@ -194,30 +194,36 @@ def test_evaluate_threshold_export_and_describe_take_it(
     assert described["network"]["ranks"] == load_facts(model).experiment.network.ranks
 
 
-def test_by_energy_and_by_macs_without_a_fit(
-    world: World, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(["--energy", "0.8", "--plain"], id="energy"),
+        pytest.param(["--macs", "0.8"], id="macs", marks=pytest.mark.slow),
+    ],
+)
+def test_without_a_fit_the_whole_layers_are_as_they_were(
+    world: World,
+    store: str,
+    tmp_path: Path,
+    options: list[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["compress", "--model", str(world.model), "--data", str(world.data)]
     with logging_to(store):
-        for name, options in {
-            "energy": ["--energy", "0.8", "--plain"], "macs": ["--macs", "0.8"]
-        }.items():  # fmt: skip
-            assert main([*words, "--output", str(tmp_path / name), *options]) == 0
-            shown = " ".join(capsys.readouterr().out.split())
-            made = load_trained(tmp_path / name)
-            ranks = made.facts.experiment.network.ranks
-            assert ranks
-            assert f"{describe(made.network).macs:,} after" in shown
-            assert "factored" in shown
-            assert "fine-tuned" not in shown
-            whole = set(made.network.pointwise) - ranks.keys()
-            for layer_name in whole:
-                for one, other in zip(
-                    made.network.pointwise[layer_name].get_weights(),
-                    world.trained.network.pointwise[layer_name].get_weights(),
-                    strict=True,
-                ):
-                    np.testing.assert_array_equal(one, other)
+        assert main([*words, "--output", str(tmp_path / "small"), *options]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    made = load_trained(tmp_path / "small").network
+    assert made.config.ranks
+    assert f"{describe(made).macs:,} after" in shown
+    assert "factored" in shown
+    assert "fine-tuned" not in shown
+    for name in set(made.pointwise) - made.config.ranks.keys():
+        for one, other in zip(
+            made.pointwise[name].get_weights(),
+            world.trained.network.pointwise[name].get_weights(),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(
