@@ -27,7 +27,7 @@ from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
 from fraudnet.training.trained import Trained, Windows
 
-LONG_VECTORS, SHORT_VECTORS = 1, 5
+SHORT_VECTORS = 5
 SHORT = 10
 """Transactions in a short test vector at most: a long one takes 2 kB of the file."""
 
@@ -125,9 +125,9 @@ def export(
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
-    """Windows from the whole range of probabilities, and some of the edge cases, which are last.
+    """The most suspicious window, young accounts' of all probabilities, and some edge cases.
 
-    Most of these are of young accounts, whose windows are padding but for a few transactions. Of
+    A young account's window is padding but for a few transactions, and takes few bytes. Of
     the edge cases the single transaction, the amounts of 0 and the unknown values: those that a
     consumer meets on its first day.
     """
@@ -135,7 +135,8 @@ def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
     ranked = np.argsort(answers["fraud_probability"][:among], kind="stable")
     length = windows["valid"][ranked].sum(axis=1)
     short = ranked[length <= SHORT]
-    chosen = [*_spread(ranked, LONG_VECTORS), *_spread(short, SHORT_VECTORS)]
+    places = np.linspace(0, len(short) - 1, SHORT_VECTORS if len(short) else 0).astype(int)
+    chosen = [int(ranked[-1]), *map(int, short[places])]
     return [
         vector(
             {name: values[i] for name, values in windows.items()},
@@ -143,8 +144,3 @@ def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
         )
         for i in dict.fromkeys([*chosen, among, among + 1, among + 6])
     ]
-
-
-def _spread(ranked: Any, count: int) -> list[int]:  # noqa: ANN401
-    places = np.linspace(0, len(ranked) - 1, count if len(ranked) else 0).astype(int)
-    return [int(i) for i in ranked[places]]
