@@ -46,6 +46,8 @@ def contract_of(specification: Any, length: int) -> Contract:  # noqa: ANN401  (
         ),
         outputs=dict.fromkeys((PROBABILITY, DISTANCE), ((1, 1), "float32")),
         threshold=0.5,
+        tolerance=1e-4,
+        distance_threshold=None,
         reputation=None,
     )
 

@@ -6,7 +6,9 @@ ai-edge-quantizer and not by TensorFlow's converter, which picks what to quantis
 operator for the whole graph: `python -m benchmarks.quantisation` shows what either makes of it.
 """
 
+import io
 import warnings
+from contextlib import redirect_stderr
 from typing import Literal, get_args
 
 import numpy as np
@@ -67,8 +69,8 @@ def quantise(
                 layers, MATRIX_PRODUCT, activation_num_bits=8, weight_num_bits=8,
                 weight_granularity=qtyping.QuantGranularity.TENSORWISE,
             )  # fmt: skip
-    with warnings.catch_warnings():
-        # That keeping all tensors, to see their ranges, takes memory.
+    # It warns that to keep all tensors, for their ranges, takes memory; and draws its own progress.
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore", UserWarning)
         ranges = None
         if recipe.need_calibration():

@@ -43,6 +43,7 @@ for damage in json.load(sys.stdin):
         del damaged[damage["cut"] :]
     else:
         damaged[damage["byte"]] ^= 1 << damage["bit"]
+    copy.unlink(missing_ok=True)  # to write over a file waits for the disk
     copy.write_bytes(damaged)
     try:
         found = "same" if decisions(open_artifact(copy)) == original else "other"

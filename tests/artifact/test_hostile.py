@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -258,3 +259,15 @@ def test_the_files_are_refused_for_what_is_wrong_with_them(folder: Path) -> None
         status, said = told[path.stem]["verify"]
         assert status == 0, said
         assert "answers all 15 test vectors" in said
+
+
+def test_the_page_on_the_format_reads_it_without_our_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "artifact.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "fraud.tflite").write_bytes(SEALED)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, object] = {}
+    exec(program, found)
+    assert (found["contract"], found["vectors"], found["model"]) == (CONTRACT, VECTORS, MODEL)
