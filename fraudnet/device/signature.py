@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fraudnet.device.errors import ArtifactError, DeviceInputError
+from fraudnet.device.tail import read_regular
 
 SUFFIX = ".sig"
 SIGNATURE_BYTES = 64
@@ -42,7 +43,7 @@ def check_signature(content: bytes, signature: Path, public_key: Path) -> None:
             f"{public_key}: no Ed25519 key; make one by `fraudnet artifact keygen`"
         )
     try:
-        signed = signature.read_bytes()
+        signed = read_regular(signature)
     except OSError as error:
         raise ArtifactError(
             f"is not signed ({signature}: {error.strerror}), and a public key is configured; sign "

@@ -83,11 +83,21 @@ def _set(place: str, value: object) -> Edit:
     return edit
 
 
+def _tolerant(value: float) -> Callable[[dict[str, Any]], None]:
+    def edit(document: dict[str, Any]) -> None:
+        document |= {"format_version": 2, "tolerance": value}
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
+        (_tolerant(1e9), "tolerance is 1e+09; expected more than 0, at most 0.1"),
+        (_tolerant(0.0), "tolerance is 0; expected more than 0, at most 0.1"),
         (_set("format", "other"), "not of format 'fraudnet-artifact'"),
         (_set("format_version", 3), "format version 3, this fraudnet reads 1 and 2"),
+        (_set("format_version", True), "format version True, this fraudnet reads 1 and 2"),
         (_set("signature", "step"), "'step'"),
         (_set("window_length", 17), "input 'amount' has shape [1, 16], expected [1, 17]"),
         (_set("threshold.probability", None), "threshold.probability is None; expected float"),
