@@ -1,4 +1,4 @@
-"""Transactions to train on for the measurement of speed: a fold of the Handbook, or simulated."""
+"""Transactions to train on and to measure by: a fold of the Handbook, or simulated ones."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,10 @@ from fraudnet.transactions.recipe import load_recipe
 from fraudnet.transactions.simulator import SimulatorConfig, simulate
 from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.labels import KnownRows, known_rows
+from fraudnet.windows.periods import Period
 from fraudnet.windows.prequential import prequential_folds, rows_to_test
-from fraudnet.windows.specification import FeatureSpecification, Reputation
+from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification, Reputation
+from fraudnet.windows.vocabularies import with_vocabularies
 
 DAY = timedelta(days=1)
 DELAY_DAYS = VALIDATION_DAYS = 7
@@ -31,28 +33,35 @@ class Fold:
         histories: of all transactions.
         training: rows to fit on.
         validation: [N] rows to score.
+        kind: [N] the kind of each fraud; "" of what is none, or where the file does not say.
     """
 
     histories: Histories
     training: KnownRows
     validation: npt.NDArray[np.bool_]
+    kind: npt.NDArray[np.str_]
 
 
-def load_fold(data: Path | None, training_days: int, every: int) -> Fold:
+def load_fold(
+    data: Path | None, training_days: int, every: int, with_category: bool = False
+) -> Fold:
     """Training days, a label delay of a week, a week of validation.
 
     Args:
         data: the Handbook's file; None: a simulated world, its last days.
         training_days: length of the training period.
         every: only every so many of the accounts is learnt from and scored.
+        with_category: read the counterparty's category, where there is one.
 
     Raises:
         InputError: the file cannot be used, or does not hold the days.
     """
     place, table, end = _table(data)
-    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
-    histories = build_histories(table, features, DELAY_DAYS)
     fold = prequential_folds(end, 1, training_days, DELAY_DAYS, VALIDATION_DAYS)[0]
+    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    if with_category and "category" in table.column_names and table["category"].null_count == 0:
+        features = _with_category(features, table, fold.training)
+    histories = build_histories(table, features, DELAY_DAYS)
     first, last = (
         datetime.fromtimestamp(int(moment) / 1e6, UTC)
         for moment in (histories.timestamp_us.min(), histories.timestamp_us.max())
@@ -76,7 +85,25 @@ def load_fold(data: Path | None, training_days: int, every: int) -> Fold:
                 f"{place}: the transactions to {name} hold no fraud or no genuine one; use more of "
                 "the accounts"
             )
-    return Fold(histories, training, validation)
+    return Fold(histories, training, validation, _kinds(table, histories))
+
+
+def _with_category(
+    features: FeatureSpecification, table: pa.Table, training: Period
+) -> FeatureSpecification:
+    moments = table["timestamp"].cast(pa.int64()).to_numpy()
+    rows = table.filter(pa.array(training.contains(moments)))
+    declared = {"categorical": (CategoricalColumn(column="category"),)}
+    return with_vocabularies(features.model_copy(update=declared), [rows], training.end)
+
+
+def _kinds(table: pa.Table, histories: Histories) -> npt.NDArray[np.str_]:
+    kind = np.full(len(histories), "", dtype=object)
+    if "fraud_kind" in table.column_names:
+        fraud = histories.is_fraud == 1
+        rows = pa.array(histories.source_row[fraud])
+        kind[fraud] = table["fraud_kind"].take(rows).cast(pa.string()).fill_null("").to_pylist()
+    return kind.astype(np.str_)
 
 
 def _table(data: Path | None) -> tuple[str, pa.Table, datetime]:
