@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from fraudnet.evaluation.pictures import detection_hours, period_pictures, slice_recall
+from fraudnet.evaluation.pictures import (
+    detection_hours,
+    distance_histogram,
+    period_pictures,
+    slice_recall,
+)
 from fraudnet.evaluation.report import Report
 from fraudnet.evaluation.slices import FEWEST_ACCOUNTS, FEWEST_DEFRAUDED
 from fraudnet.evaluation.tables import (
@@ -42,6 +47,7 @@ def page(report: Report, made: Made) -> str:
         Section(
             "scores", "Scores", pictures=[pictures["calibration"], pictures["score_histogram"]]
         ),
+        _familiar(report),
         Section("made", "What was evaluated", tables=[Table("", ("", "value"), made.rows, 2)]),
     ]
     return html(f"Evaluation: {made.title}", parts)
@@ -113,6 +119,15 @@ def _reputation(report: Report) -> list[Section]:
     tables = reputation_tables(report)
     title = "With and without reputation"
     return [Section("reputation", title, [text], tables=tables)] if tables else []
+
+
+def _familiar(report: Report) -> Section:
+    text = (
+        f"A transaction is unfamiliar above a distance of {report.sample.distance_threshold:.4g}, "
+        "chosen before on genuine validation transactions. How many genuine ones of this period "
+        "are, and how many transactions are in each of the four cases, is among the figures."
+    )
+    return Section("familiar", "Familiar or not", [text], [distance_histogram(report.sample)])
 
 
 def _fairness(report: Report) -> list[Section]:

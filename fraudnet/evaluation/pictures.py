@@ -63,6 +63,29 @@ def detection_hours(detections: FirstDetections) -> Picture | None:
     return picture(figure, caption, f"{caption} In the end {share[-1]:.1%}.")
 
 
+def distance_histogram(sample: Sample) -> Picture:
+    """Distances from the familiar, of frauds and of genuine transactions, and the threshold.
+
+    Beyond the last bin, which ends where a thousandth is left, all distances are counted in it.
+    """
+    threshold = sample.distance_threshold
+    end = max(1.5 * threshold, float(np.quantile(sample.distance, 0.999)))
+    edges = np.linspace(0, end, 61)
+    figure, axes = _canvas("distance from the familiar", "transactions")
+    tells = []
+    for name, colour, value in (("genuine", BLUE, 0), ("fraud", ORANGE, 1)):
+        own = sample.distance[sample.scored.is_fraud == value]
+        axes.hist(np.minimum(own, end), edges.tolist(), color=colour, alpha=0.6, label=name)
+        tells.append(f"{(own > threshold).mean():.2%} of {name}")
+    axes.axvline(threshold, color=GREY, linestyle="--", label="threshold")
+    axes.set(xlim=(0, end), yscale="log")
+    axes.legend(frameon=False)
+    caption = "Distances of frauds and of genuine transactions; the last bin holds all beyond it."
+    return picture(
+        figure, caption, f"{caption} Above the threshold are {' and '.join(tells)} ones."
+    )
+
+
 def slice_recall(slices: list[Slice], overall: float) -> Picture | None:
     """Recall at the threshold of each slice, with its interval; None where none has a fraud."""
     shown = [each for each in slices if "recall" in each.figures][::-1]

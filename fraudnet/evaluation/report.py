@@ -7,7 +7,7 @@ from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.detection import FirstDetections, first_detections
 from fraudnet.evaluation.fairness import Group, groups_of
 from fraudnet.evaluation.further import AT_BUDGET
-from fraudnet.evaluation.metrics import Ints, Scored
+from fraudnet.evaluation.metrics import Floats, Ints, Scored
 from fraudnet.evaluation.slices import (
     Grouping,
     Shortfall,
@@ -27,6 +27,8 @@ class Sample:
         scored: with their scores.
         predicted: their probabilities before and after calibration.
         threshold: from which score on a transaction is flagged.
+        distance: [N] from the familiar.
+        distance_threshold: above which a transaction is unfamiliar.
         chosen_by: how the threshold was chosen.
         alerts_per_day: the alert budget.
         earlier: [N] how many earlier transactions of its account the data hold.
@@ -40,6 +42,8 @@ class Sample:
     scored: Scored
     predicted: Predicted
     threshold: float
+    distance: Floats
+    distance_threshold: float
     chosen_by: str
     alerts_per_day: float
     earlier: Ints

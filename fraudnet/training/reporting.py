@@ -170,6 +170,8 @@ def _sample(prepared: Prepared, facts: Facts, measured: Measured) -> Sample:
         scored=measured.scored,
         predicted=measured.predicted,
         threshold=facts.threshold.probability,
+        distance=measured.distance,
+        distance_threshold=facts.sentinel.distance_threshold,
         chosen_by=facts.threshold.chosen_by,
         alerts_per_day=experiment.alerts.per_day,
         earlier=rows - histories.offsets[account],

@@ -17,6 +17,9 @@ from fraudnet.windows.specification import FeatureSpecification
 
 MOST_SHARE = 0.03
 """Of the network's multiply-accumulates a position: the distance takes less."""
+LEAST_SHRINKAGE = 1e-3
+"""Directions take away what the precision of all gave; with variances further apart than this
+leaves them, little but rounding would be left in float32."""
 LEAST_RIDGE = 1e-12
 """Where activations never change, so that their inverse is finite."""
 BATCH_WINDOWS = 250
@@ -45,7 +48,7 @@ class SentinelConfig(Section):
     )
     shrinkage: float = Field(
         default=0.01,
-        gt=0,
+        ge=LEAST_SHRINKAGE,
         le=1,
         description="share of the mean variance that is added to every variance",
     )

@@ -40,6 +40,8 @@ def made_report(*, bare: bool = False, beside: Beside | None = None) -> Report:
         scored=rows,
         predicted=Predicted(rows.is_fraud, np.ones(3_000), rows.score, rows.score),
         threshold=THRESHOLD,
+        distance=rng.gamma(9, 0.5 + rows.is_fraud, 3_000),
+        distance_threshold=8.0,
         chosen_by="alert budget",
         alerts_per_day=30,
         earlier=rng.integers(0, 50, 3_000),
@@ -115,6 +117,16 @@ def test_the_page_shows_every_figure_once(report: Report, shown: Page) -> None:
     for value in ("young", "old", NASTY, "food", "stolen", "2024-10"):
         assert any(value in text for text in cells), value
     assert "partial AUC up to 1 % false positives" in cells
+
+
+def test_distances_of_frauds_and_of_the_genuine_are_told_apart(report: Report, shown: Page) -> None:
+    sample = report.sample
+    (alt,) = [str(i["alt"]) for i in shown.all("img") if str(i["alt"]).startswith("Distances")]
+    for name, value in (("genuine", 0), ("fraud", 1)):
+        above = sample.distance[sample.scored.is_fraud == value] > 8
+        assert 0 < above.mean() < 1
+        assert f"{above.mean():.2%} of {name}" in alt
+    assert "familiar" in {str(section["id"]) for section in shown.all("section")}
 
 
 def test_bad_slices_and_unlike_groups_are_found(report: Report) -> None:

@@ -16,6 +16,7 @@ from fraudnet.network.layers import MahalanobisDistance
 from fraudnet.network.network import NetworkConfig, Sentinel, build_network
 from fraudnet.training.experiment import load_experiment
 from fraudnet.training.sentinel import (
+    LEAST_SHRINKAGE,
     MOST_SHARE,
     Covariance,
     fit_channels,
@@ -85,6 +86,20 @@ def test_the_distance_is_that_of_mahalanobis_by_the_most_likely_covariance(
     fitted = fit(rows, form, rank)
     assert fitted.distance(at) == pytest.approx(np.array(expected), rel=1e-9)
     assert distances(fitted, at) == pytest.approx(np.array(expected), rel=1e-3)
+
+
+@pytest.mark.parametrize("rank", [32, 20])
+def test_rounding_does_not_hide_what_is_far_out(rank: int) -> None:
+    """Variances that fall steeply, and rows far along the first direction."""
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    deviations = 10 * 0.6 ** (np.arange(40) / 2)
+    rows = (rng.normal(size=(4_000, 40)) * deviations @ directions.T + 3).astype(np.float32)
+    steps = np.linspace(5, 50, 100)[:, None] * deviations[0]
+    at = (rows.mean(axis=0) + steps * directions[:, 0]).astype(np.float32)
+    fitted = fit_full(rows, rank, LEAST_SHRINKAGE)
+    assert (fitted.excess < 0).any()
+    assert distances(fitted, at) == pytest.approx(fitted.distance(at), rel=1e-2)
 
 
 @pytest.mark.parametrize(("form", "rank"), FORMS)
