@@ -27,9 +27,9 @@ from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
 from fraudnet.training.trained import Trained, Windows
 
-SHORT_VECTORS = 5
-SHORT = 10
-"""Transactions in a short test vector at most: a long one takes 2 kB of the file."""
+SHORT_VECTORS = 3
+SHORT, LONG = 6, 24
+"""Transactions in a test vector at most: a whole window takes 2 kB of the file."""
 
 REPRESENTATIVE = 8
 """Every so many of the kept windows is one that ranges of activations are taken from."""
@@ -125,18 +125,18 @@ def export(
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:
-    """The most suspicious window, young accounts' of all probabilities, and some edge cases.
+    """The most suspicious window but for long ones, short ones of all probabilities, edge cases.
 
-    A young account's window is padding but for a few transactions, and takes few bytes. Of
-    the edge cases the single transaction, the amounts of 0 and the unknown values: those that a
-    consumer meets on its first day.
+    A young account's window is padding but for a few transactions, and takes few bytes. Of the edge
+    cases the single transaction, the amounts of 0 and the unknown values: those that a consumer
+    meets on its first day.
     """
     among = len(windows["valid"]) - 7
     ranked = np.argsort(answers["fraud_probability"][:among], kind="stable")
     length = windows["valid"][ranked].sum(axis=1)
-    short = ranked[length <= SHORT]
+    short, longer = ranked[length <= SHORT], ranked[length <= LONG]
     places = np.linspace(0, len(short) - 1, SHORT_VECTORS if len(short) else 0).astype(int)
-    chosen = [int(ranked[-1]), *map(int, short[places])]
+    chosen = [*map(int, longer[-1:]), *map(int, short[places])]
     return [
         vector(
             {name: values[i] for name, values in windows.items()},

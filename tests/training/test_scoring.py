@@ -31,7 +31,7 @@ def test_rows_are_scored_as_their_windows_are(world: World, asked: Mask) -> None
     probability, distance = (found[name] for name in ("fraud_probability", "ood_distance"))
     assert probability.shape == distance.shape == (asked.sum(), 1)
     assert probability == pytest.approx(alone["fraud_probability"].numpy()[:, 0], abs=1e-5)
-    assert distance == pytest.approx(alone["ood_distance"].numpy()[:, 0], rel=1e-4)
+    assert distance == pytest.approx(alone["ood_distance"].numpy()[:, 0], rel=1e-3)
     assert probability.std() > 0.01
 
 
