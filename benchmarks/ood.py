@@ -118,7 +118,8 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
         other = load_fold(arguments.other, days, every)
     # TensorFlow takes seconds to load, and wrong input is known before.
     from benchmarks.ood_held_out import frequent_kinds, hold_out
-    from benchmarks.ood_measure import Detectors, Reading, as_dict, draw_rows, measure
+    from benchmarks.ood_measure import Detectors, as_dict, measure
+    from benchmarks.ood_reading import Reading, draw_rows
     from fraudnet.training.fitting import TrainingConfig
 
     kinds = frequent_kinds(fold, arguments.held_out)
@@ -127,7 +128,7 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     rows = draw_rows(fold, arguments.windows, arguments.seed)
     detectors = Detectors(reading, rows, arguments.seed)
     found = measure(reading, detectors, rows, fold, other)
-    Console().print(shifts_table(found, detectors.macs))
+    Console().print(shifts_table(found, detectors.macs, detectors.ours))
     held_out = hold_out(fold, kinds, config, arguments.windows) if kinds else []
     if held_out:
         Console().print(held_out_table(held_out))
@@ -140,6 +141,7 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
             "windows": len(rows.genuine),
             "network_macs_per_position": reading.macs,
             "macs_per_position": detectors.macs,
+            "ours": detectors.ours,
             "layers": detectors.layers,
             "choices": as_dict(detectors.choices),
             "rows": [asdict(row) for row in found],
@@ -148,17 +150,17 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
         write_results(arguments.json, report)
 
 
-def shifts_table(rows: "Sequence[Row]", macs: Mapping[str, int]) -> Table:
-    """A line a shift, a column a method; where the best of ours falls short it is marked."""
+def shifts_table(rows: "Sequence[Row]", macs: Mapping[str, int], ours: str) -> Table:
+    """A line a shift, a column a method; where ours falls short it is marked."""
     by_shift: dict[str, dict[str, Row]] = {}
     for row in rows:
         by_shift.setdefault(row.shift, {})[row.method] = row
-    short = {shift for shift, each in by_shift.items() if falls_short(each)}
+    short = {shift for shift, each in by_shift.items() if falls_short(each, ours)}
     made = Table(
         title="AUROC, and share of the shifted that pass where 95 % of the genuine do",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
-        caption=f"! ours, the better of two, more than {WITHIN} AUROC below the best: "
+        caption=f"! {ours}, is more than {WITHIN} AUROC below the best: "
         f"{len(short)} of {len(by_shift)}",
     )
     made.add_column("shift")
@@ -171,10 +173,9 @@ def shifts_table(rows: "Sequence[Row]", macs: Mapping[str, int]) -> Table:
     return made
 
 
-def falls_short(each: "Mapping[str, Row]") -> bool:
-    """Whether on one shift neither of ours is within .01 AUROC of the best method."""
-    ours = max(row.auroc for name, row in each.items() if name.startswith("ours"))
-    return ours < max(row.auroc for row in each.values()) - WITHIN
+def falls_short(each: "Mapping[str, Row]", ours: str) -> bool:
+    """Whether a method is more than .01 AUROC below the best on one shift."""
+    return each[ours].auroc < max(row.auroc for row in each.values()) - WITHIN
 
 
 def held_out_table(found: "Sequence[HeldOut]") -> Table:
