@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 PROGRAM = "python -m benchmarks.ood"
 CHUNK_LENGTH = 64
 WITHIN = 0.01  # of the best AUROC: as good as it
+WIDTH = 120  # that the table of shifts takes at least
+BROKEN = {  # headings that would be too wide in one word
+    "truncated": "trun-\ncated",
+    "channelwise": "channel-\nwise",
+    "Mahalanobis": "Mahala-\nnobis",
+    "neighbours": "neigh-\nbours",
+    "uncertainty": "uncer-\ntainty",
+}
 
 _DESCRIPTION = """\
 Train the network as it comes on 28 days, take genuine windows of a later week and shift them:
@@ -128,10 +136,12 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     rows = draw_rows(fold, arguments.windows, arguments.seed)
     detectors = Detectors(reading, rows, arguments.seed)
     found = measure(reading, detectors, rows, fold, other)
-    Console().print(shifts_table(found, detectors.macs, detectors.ours))
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(shifts_table(found, detectors.macs, detectors.ours))
     held_out = hold_out(fold, kinds, config, arguments.windows) if kinds else []
     if held_out:
-        Console().print(held_out_table(held_out))
+        console.print(held_out_table(held_out))
     if arguments.json:
         report = {
             "command": command,
@@ -163,13 +173,14 @@ def shifts_table(rows: "Sequence[Row]", macs: Mapping[str, int], ours: str) -> T
         caption=f"! {ours}, is more than {WITHIN} AUROC below the best: "
         f"{len(short)} of {len(by_shift)}",
     )
-    made.add_column("shift")
+    made.add_column("shift", no_wrap=True)
     for method in macs:
-        made.add_column(method.replace(" ", "\n"), justify="right")
+        heading = "\n".join(BROKEN.get(word, word) for word in method.split())
+        made.add_column(heading, justify="right", no_wrap=True)
     for shift, each in by_shift.items():
         cells = (f"{each[m].auroc:.3f}\n{each[m].fpr95:.2f}" for m in macs)
-        made.add_row(shift + (" !" if shift in short else ""), *cells)
-    made.add_row("MACs a position", *(f"{count:,}" for count in macs.values()))
+        made.add_row(("! " if shift in short else "  ") + shift, *cells)
+    made.add_row("  MACs a position", *(f"{count:,}" for count in macs.values()))
     return made
 
 
