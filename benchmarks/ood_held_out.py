@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import ood_methods as methods
-from benchmarks.ood_measure import OURS, Detectors, Reading, draw_rows
+from benchmarks.ood_measure import Detectors
 from benchmarks.ood_methods import Floats
+from benchmarks.ood_reading import Reading, draw_rows
 from benchmarks.speed_data import Fold
 from fraudnet.errors import InputError
 from fraudnet.training.fitting import TrainingConfig
@@ -51,15 +52,16 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class _Scores:
-    """Of some rows, [N] each: logit, distances by method, and the kinds, "" of what is genuine."""
+    """Our method; and of some rows, [N] each: logit, distances, kinds, "" of what is genuine."""
 
+    ours: str
     logit: Floats
     distances: dict[str, npt.NDArray[np.float64]]
     kind: npt.NDArray[np.str_]
 
     def recall(self, share: float, asked: Mask) -> float:
         """Of the asked rows, with a share of the budget to our distance."""
-        return float(alerts(self.logit, self.distances[OURS], share)[asked].mean())
+        return float(alerts(self.logit, self.distances[self.ours], share)[asked].mean())
 
 
 def alerts(probability: Floats, distance: Floats, share: float) -> Mask:
@@ -125,7 +127,7 @@ def hold_out(
             HeldOut(
                 kind=kind,
                 frauds=int(own.sum()),
-                method=OURS,
+                method=later.ours,
                 layer=layer,
                 auroc={n: methods.auroc(v[~all_kinds], v[own]) for n, v in compared.items()},
                 share=share,
@@ -151,6 +153,6 @@ def _without(
     def scores(asked: Mask) -> _Scores:
         activations = reading.of_rows(np.flatnonzero(asked))
         distances = detectors.distances(activations)
-        return _Scores(activations["logit"][:, 0], distances, fold.kind[asked])
+        return _Scores(detectors.ours, activations["logit"][:, 0], distances, fold.kind[asked])
 
-    return detectors.layers[OURS], scores(fold.training.rows), scores(fold.validation)
+    return detectors.layers[detectors.ours], scores(fold.training.rows), scores(fold.validation)
