@@ -143,9 +143,9 @@ def _objective(
             return PrunedByMedian(network, prepared, trial, deadline)
 
         try:
-            with nested_run(f"trial {trial.number}") as run:
+            tags = {"study": study, "trial": str(trial.number)}
+            with nested_run(f"trial {trial.number}", tags) as run:
                 trial.set_user_attr(_RUN, run.info.run_id)
-                mlflow.set_tags({"study": study, "trial": trial.number})
                 found, why = _trained(prepared, values, watch)
                 if found is None:
                     mlflow.set_tag("pruned", why)
