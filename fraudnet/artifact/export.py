@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fraudnet.artifact.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
@@ -46,6 +47,7 @@ class Exported:
         parity: with Keras, by runtime that runs it.
         not_loaded: why, by runtime that does not.
         worst: the windows that are furthest from Keras in the first runtime, [20, R] by input.
+        costs: what the flatbuffer takes, as its contract has it.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Exported:
     parity: dict[str, Parity]
     not_loaded: dict[str, str]
     worst: Windows
+    costs: dict[str, Any]
 
     def furthest(self) -> dict[str, float]:
         """By name, the largest figure of any runtime."""
@@ -61,16 +64,45 @@ class Exported:
         return {name: max(each[name] for each in figures) for name in figures[0]}
 
 
+@dataclass(frozen=True)
+class Converted:
+    """A trained network as a float32 flatbuffer, and what Keras answers: what every variant shares.
+
+    Attributes:
+        trained: the network and its windows.
+        model: the flatbuffer, its operators still named.
+        windows: that copies are compared on, [W, R] by input; the edge cases are last.
+        expected: Keras's answers, [W] by output.
+    """
+
+    trained: Trained
+    model: bytes
+    windows: Windows
+    expected: dict[str, npt.NDArray[np.float32]]
+
+
+def converted(trained: Trained) -> Converted:
+    """Convert a trained network, and ask Keras.
+
+    Raises:
+        CheckFailed: the network cannot be converted.
+    """
+    network, inputs = trained.network, trained.network.specification.inputs
+    seed = trained.facts.experiment.training.seed
+    windows = with_edge_cases(varied(trained.windows, inputs, LEAST_WINDOWS, seed), inputs)
+    return Converted(trained, convert(network), windows, keras_answers(network, windows))
+
+
 def export(
-    trained: Trained,
+    source: Converted,
     path: Path,
     costs_of: Callable[[bytes], dict[str, Any]],
     variant: Variant = "float32",
 ) -> Exported:
-    """Convert, compare with Keras, describe, write, and open what was written as a device would.
+    """Quantise, compare with Keras, describe, write, and open what was written as a device would.
 
     Args:
-        trained: the network and its windows.
+        source: the network, converted.
         path: the .tflite to write.
         costs_of: what a flatbuffer takes, for the contract.
         variant: type of the 1x1 layers.
@@ -81,13 +113,10 @@ def export(
         InputError: the file cannot be written.
         DeviceInputError: no runtime is installed.
     """
-    network, facts = trained.network, trained.facts
-    inputs = network.specification.inputs
-    representative = {name: values[::REPRESENTATIVE] for name, values in trained.windows.items()}
-    model = slim(quantise(convert(network), variant, WINDOW, representative), SEQUENCE)
-    more = varied(trained.windows, inputs, LEAST_WINDOWS, facts.experiment.training.seed)
-    windows = with_edge_cases(more, inputs)
-    expected = keras_answers(network, windows)
+    facts, windows, expected = source.trained.facts, source.windows, source.expected
+    kept = source.trained.windows
+    representative = {name: values[::REPRESENTATIVE] for name, values in kept.items()}
+    model = slim(quantise(source.model, variant, WINDOW, representative), SEQUENCE)
     tolerance = TOLERANCES[variant]
     found: dict[str, Answers] = {}
     parity: dict[str, Parity] = {}
@@ -108,7 +137,8 @@ def export(
     if not parity:
         raise CheckFailed(f"no runtime runs the {variant} artifact: {not_loaded}")
     answered = next(iter(found.values()))
-    contract = contract_of(facts, costs_of(model), variant, list(parity))
+    costs = costs_of(model)
+    contract = contract_of(facts, costs, variant, list(parity))
     vectors = _vectors(windows, answered.outputs)
     content = package(model, contract, vectors)
     write_atomically(path, content)
@@ -121,6 +151,7 @@ def export(
         parity=parity,
         not_loaded=not_loaded,
         worst={name: values[worst] for name, values in windows.items()},
+        costs=costs,
     )
 
 

@@ -17,7 +17,6 @@ def score_rows(
     receptive_field: int,
     histories: Histories,
     wanted: npt.NDArray[np.bool_],
-    threads: int = 1,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """`fraud_probability` and `ood_distance` of the wanted rows, [W] each.
 
@@ -26,10 +25,9 @@ def score_rows(
         receptive_field: R of the network.
         histories: N rows.
         wanted: [N] rows to score.
-        threads: that the runtime may use.
     """
     chunks = chunks_over(histories, wanted, receptive_field, CHUNK_LENGTH)
-    interpreter = Interpreter(model_content=model, num_threads=threads)
+    interpreter = Interpreter(model_content=model, num_threads=1)
     runner = interpreter.get_signature_runner(SEQUENCE)
     inputs = {name: detail["index"] for name, detail in runner.get_input_details().items()}
     outputs = {name: detail["index"] for name, detail in runner.get_output_details().items()}

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
 from scipy.special import logit
 from sklearn.metrics import average_precision_score
 
 from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
 from fraudnet.artifact.costs import costs_of
-from fraudnet.artifact.export import REPRESENTATIVE, Exported, export
+from fraudnet.artifact.export import REPRESENTATIVE, Exported, converted, export
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import VARIANTS, Variant, quantise
 from fraudnet.artifact.sequences import score_rows
@@ -75,12 +76,13 @@ def measure_variants(
     by_keras = score(trained.network, prepared.histories, rows)[PROBABILITY]
     is_fraud, threshold = prepared.histories.is_fraud[rows], facts.threshold.probability
     battery = facts.experiment.battery
+    source = converted(trained)
     found: list[VariantFigures] = []
     written: list[Exported] = []
     for variant in variants:
         path = folder / f"fraud.{variant}.tflite"
         try:
-            exported = export(trained, path, lambda model: costs_of(model, battery), variant)
+            exported = export(source, path, lambda model: costs_of(model, battery), variant)
         except CheckFailed as error:
             found.append(VariantFigures(variant, refused=str(error)))
             continue
@@ -89,7 +91,7 @@ def measure_variants(
         written.append(exported)
         found.append(
             replace(
-                _costs(exported, model, battery),
+                _costs(exported, battery),
                 average_precision=float(average_precision_score(is_fraud, answers)),
                 keras_average_precision=float(average_precision_score(is_fraud, by_keras)),
                 decision_agreement=float(
@@ -100,13 +102,12 @@ def measure_variants(
     return found, written
 
 
-def _costs(exported: Exported, model: bytes, battery: BatteryConfig) -> VariantFigures:
-    costs = costs_of(model, battery)
-    energy = costs["energy"]["energy_per_inference_uj"]
+def _costs(exported: Exported, battery: BatteryConfig) -> VariantFigures:
+    energy = exported.costs["energy"]["energy_per_inference_uj"]
     return VariantFigures(
         variant=exported.variant,
         bytes=exported.bytes,
-        macs=costs["macs"],
+        macs=exported.costs["macs"],
         latency_p50_us={name: p.latency_p50_us for name, p in exported.parity.items()},
         latency_p99_us={name: p.latency_p99_us for name, p in exported.parity.items()},
         energy_joules_per_day=energy["typical"] * battery.inferences_per_day / 1e6,
@@ -131,8 +132,6 @@ def layer_errors(trained: Trained, variant: Variant) -> dict[str, float]:
 
 
 def _answers(model: bytes, windows: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-    from ai_edge_litert.interpreter import Interpreter
-
     interpreter = Interpreter(model_content=model, num_threads=1)
     run = interpreter.get_signature_runner(WINDOW)
     count = len(windows["valid"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudnet.artifact.export import export
+from fraudnet.artifact.export import converted, export
 from fraudnet.artifact.package import package
 from fraudnet.cli import main
 from fraudnet.device.artifact import open_artifact
@@ -54,7 +54,7 @@ def test_a_smaller_variant_is_said(
     world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "small.tflite"
-    export(world.trained, path, lambda _: {"macs": 1}, "int8_weights")
+    export(converted(world.trained), path, lambda _: {"macs": 1}, "int8_weights")
     found = differing(capsys, world.artifact, path)
     assert found["contract"]["variant"] == ["float32", "int8_weights"]  # type: ignore[index]
     assert found["operators"] == {"DEQUANTIZE": [0, len(world.trained.network.pointwise)]}

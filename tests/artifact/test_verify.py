@@ -11,7 +11,7 @@ from fraudnet.artifact import export as export_module
 from fraudnet.artifact.answering import Answers as Found
 from fraudnet.artifact.answering import answers_of
 from fraudnet.artifact.convert import WINDOW
-from fraudnet.artifact.export import export
+from fraudnet.artifact.export import converted, export
 from fraudnet.artifact.verify import (
     TOLERANCES,
     Parity,
@@ -181,7 +181,7 @@ def test_nothing_is_written_when_the_answers_differ(
     (tmp_path / "kept.tflite").write_bytes(b"an older one")
     for path in (tmp_path / "new" / "fraud.tflite", tmp_path / "kept.tflite"):
         with pytest.raises(CheckFailed, match="it was not written"):
-            export(world.trained, path, lambda _: {})
+            export(converted(world.trained), path, lambda _: {})
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [
         ("kept.tflite", b"an older one")
     ]
@@ -191,7 +191,7 @@ def test_a_place_that_cannot_be_written_to_is_said(world: World, tmp_path: Path)
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "fraud.tflite"
     with pytest.raises(InputError, match=f"^{path}: cannot be written: "):
-        export(world.trained, path, lambda _: {})
+        export(converted(world.trained), path, lambda _: {})
 
 
 def test_seven_odd_windows_follow_the_others(world: World) -> None:

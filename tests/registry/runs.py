@@ -69,6 +69,6 @@ def add_export(run_id: str, world: World, gates: dict[str, bool] | None = None) 
     with tracked_run("export", run_id):
         parity = {"ai-edge-litert 2.0": Parity(2000, 0.0, 0.0, 0.0, 0, 100.0, 120.0)}
         size = world.artifact.stat().st_size
-        log_artifact(Exported(world.artifact, "float32", size, parity, {}, {}))
+        log_artifact(Exported(world.artifact, "float32", size, parity, {}, {}, {}))
         for name, passed in (GATES if gates is None else gates).items():
             record_gate(name, passed=passed, reason="as the test wants it")
