@@ -27,8 +27,6 @@ CHUNK_LENGTH = 64
 WITHIN = 0.01  # of the best AUROC: as good as it
 WIDTH = 120  # that the table of shifts takes at least
 BROKEN = {  # headings that would be too wide in one word
-    "truncated": "trun-\ncated",
-    "channelwise": "channel-\nwise",
     "Mahalanobis": "Mahala-\nnobis",
     "neighbours": "neigh-\nbours",
     "uncertainty": "uncer-\ntainty",
@@ -165,13 +163,14 @@ def shifts_table(rows: "Sequence[Row]", macs: Mapping[str, int], ours: str) -> T
     by_shift: dict[str, dict[str, Row]] = {}
     for row in rows:
         by_shift.setdefault(row.shift, {})[row.method] = row
-    short = {shift for shift, each in by_shift.items() if falls_short(each, ours)}
+    asked = {shift: each for shift, each in by_shift.items() if not shift.startswith("fraud")}
+    short = {shift for shift, each in asked.items() if falls_short(each, ours)}
     made = Table(
         title="AUROC, and share of the shifted that pass where 95 % of the genuine do",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
         caption=f"! {ours}, is more than {WITHIN} AUROC below the best: "
-        f"{len(short)} of {len(by_shift)}",
+        f"{len(short)} of {len(asked)}, frauds of kinds that were learnt not counted",
     )
     made.add_column("shift", no_wrap=True)
     for method in macs:

@@ -9,17 +9,24 @@ import numpy.typing as npt
 
 from benchmarks import ood_methods as methods
 from benchmarks import ood_peers as peers
-from benchmarks.ood_methods import Channelwise, Floats, Truncated, TwoLayers
+from benchmarks.ood_methods import Distance, Floats
 from benchmarks.ood_peers import Mahalanobis, Nearest, Relative
 from benchmarks.ood_reading import Activations, Reading, Rows
 from benchmarks.ood_shifts import Windows, as_if_now, shifts_of
 from benchmarks.speed_data import Fold
+from fraudnet.training.sentinel import (
+    Covariance,
+    SentinelConfig,
+    fit_channels,
+    fit_full,
+    fit_limits,
+    most_directions,
+)
 
-MOST_SHARE = 0.03  # of the network's multiply-adds a position
-TRUNCATED, CHANNELWISE, TWO = "ours, truncated", "ours, channelwise", "ours, two layers"
-FIRST = "features"  # the layer that is paired with each other one
+FULL, CHANNEL = "ours, full", "ours, channel"
+WITHOUT_LIMITS = {FULL: "without limits, full", CHANNEL: "without limits, channel"}
 
-OnLayer = Truncated | TwoLayers | Channelwise | Mahalanobis | Relative | Nearest
+OnLayer = Distance | Mahalanobis | Relative | Nearest
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Choice:
     """The layer that a method of ours reads, chosen on windows of the training period.
 
     Attributes:
-        layer: of the highest mean; two where the method reads two.
+        layer: of the highest mean.
         auroc: by layer, then by shift.
     """
 
@@ -73,22 +80,16 @@ class Detectors:
         raw = reading.windows(rows.choosing)
         shifts = shifts_of(reading.histories.specification)
         shifted = {name: reading.of_windows(shift(raw)) for name, shift in shifts.items()}
-        most = MOST_SHARE * reading.macs
-        layers = [name for name in genuine if name != "logit"]
-        pairs = {
-            f"{FIRST}+{n}": methods.fit_two_layers((genuine[FIRST], genuine[n]), most)
-            for n in layers
-            if n != FIRST
-        }
-        forms: dict[str, Mapping[str, OnLayer]] = {
-            TRUNCATED: {n: methods.fit_truncated(genuine[n], most) for n in layers},
-            CHANNELWISE: {n: methods.fit_channelwise(genuine[n]) for n in layers},
-            TWO: pairs,
-        }
+        forms: dict[str, dict[str, Distance]] = {}
+        for layer in reading.layers:
+            for name, covariance in _covariances(reading, genuine[layer]).items():
+                limited = fit_limits(genuine[layer], covariance)
+                forms.setdefault(name, {})[layer] = Distance(limited)
+                forms.setdefault(WITHOUT_LIMITS[name], {})[layer] = Distance(covariance)
         self.choices = {name: _choose(form, chosen, shifted) for name, form in forms.items()}
-        layer = self.choices[TRUNCATED].layer
+        layer = self.choices[self.ours].layer
         frauds = reading.of_rows(rows.frauds)[layer]
-        last = max(n for n in layers if n.endswith("shortcut"))
+        last = max(n for n in reading.layers if n.startswith("block"))
         self._on_layers: dict[str, tuple[str, OnLayer]] = {
             **{n: (c.layer, forms[n][c.layer]) for n, c in self.choices.items()},
             "Mahalanobis": (last, peers.fit_mahalanobis(genuine[last])),
@@ -105,7 +106,7 @@ class Detectors:
     @property
     def ours(self) -> str:
         """The form of ours that does best, on average, on the shifts of the training period."""
-        return max(self.choices, key=lambda name: self.choices[name].mean)
+        return max((FULL, CHANNEL), key=lambda name: self.choices[name].mean)
 
     @property
     def layers(self) -> dict[str, str]:
@@ -116,7 +117,7 @@ class Detectors:
         self, activations: Activations, windows: Windows | None = None
     ) -> dict[str, npt.NDArray[np.float64]]:
         """Method to [N], of activations and, for the isolation forest, raw windows."""
-        found = {n: method(_of(activations, name)) for n, (name, method) in self._on_layers.items()}
+        found = {n: method(activations[name]) for n, (name, method) in self._on_layers.items()}
         logit = activations["logit"][:, 0]
         found |= {"uncertainty": peers.uncertainty(logit), "energy": peers.energy(logit)}
         if self._forest is not None and windows is not None:
@@ -124,9 +125,13 @@ class Detectors:
         return found
 
 
-def _of(activations: Activations, layers: str) -> Floats:
-    """Of one layer, or of two side by side, "first+second"."""
-    return np.concatenate([activations[name] for name in layers.split("+")], axis=1)
+def _covariances(reading: Reading, genuine: Floats) -> dict[str, Covariance]:
+    rank = most_directions(reading.network, genuine.shape[1])
+    shrinkage = SentinelConfig().shrinkage
+    return {
+        FULL: fit_full(genuine, rank, shrinkage),
+        CHANNEL: fit_channels(genuine, shrinkage),
+    }
 
 
 def _flat(windows: Windows) -> Floats:
@@ -138,10 +143,10 @@ def _choose(
     genuine: Activations,
     shifted: Mapping[str, Activations],
 ) -> Choice:
-    near = {layer: distance(_of(genuine, layer)) for layer, distance in fitted.items()}
+    near = {layer: distance(genuine[layer]) for layer, distance in fitted.items()}
     found = {
         layer: {
-            shift: methods.auroc(near[layer], distance(_of(activations, layer)))
+            shift: methods.auroc(near[layer], distance(activations[layer]))
             for shift, activations in shifted.items()
         }
         for layer, distance in fitted.items()

@@ -12,19 +12,20 @@ from scipy.special import expit
 from sklearn.ensemble import IsolationForest
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks.ood_methods import Floats, shrinkage_of
+from benchmarks.ood_methods import Floats
 
-Distance = Callable[[Floats], npt.NDArray[np.float64]]
+Scorer = Callable[[Floats], npt.NDArray[np.float64]]
 
 NEIGHBOURS = 50
+SHRINKAGE = 1e-3  # share of the mean variance
 
 
 @dataclass(frozen=True)
 class Mahalanobis:
-    """Squared Mahalanobis distance with the whole covariance, shrunk as `Truncated`'s is.
+    """Squared Mahalanobis distance with the whole covariance, shrunk by a share of its trace.
 
     Lee et al. 2018, "A Simple Unified Framework for Detecting Out-of-Distribution Samples", section
-    2.1, one class: what `ood_distance` is the root of.
+    2.1, one class.
     """
 
     mean: Floats
@@ -47,7 +48,8 @@ def fit_mahalanobis(activations: Floats) -> Mahalanobis:
     """Mean and inverse covariance of genuine windows, [N, C]."""
     rows = activations.astype(np.float64)
     covariance = np.atleast_2d(np.cov(rows, rowvar=False))
-    inverse = np.linalg.inv(covariance + shrinkage_of(covariance) * np.eye(len(covariance)))
+    shrinkage = max(SHRINKAGE * float(np.trace(covariance)) / len(covariance), 1e-12)
+    inverse = np.linalg.inv(covariance + shrinkage * np.eye(len(covariance)))
     return Mahalanobis(rows.mean(axis=0), inverse)
 
 
@@ -136,7 +138,7 @@ def energy(logit: Floats) -> npt.NDArray[np.float64]:
     return found
 
 
-def fit_forest(windows: Floats, seed: int) -> Distance:
+def fit_forest(windows: Floats, seed: int) -> Scorer:
     """An isolation forest on raw windows, [N, T x inputs].
 
     Liu, Ting and Zhou 2008, "Isolation Forest", section 4: 100 trees of 256 windows each, hence at

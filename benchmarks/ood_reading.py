@@ -11,7 +11,6 @@ from benchmarks.ood_methods import Floats
 from benchmarks.ood_shifts import Windows
 from benchmarks.speed_data import Fold
 from fraudnet.network.describe import describe
-from fraudnet.network.layers import newest
 from fraudnet.network.network import NetworkConfig, build_network
 from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.scoring import predict_rows
@@ -73,17 +72,12 @@ class Reading:
         keras.utils.set_random_seed(config.seed)
         network = build_network(NetworkConfig(), fold.histories.specification)
         fit_network(network, training, config)
+        self.network = network
         self.histories, self.receptive_field = fold.histories, network.receptive_field
         layers = [layer for layer in describe(network).layers if layer.is_trained]
         self.macs = sum(layer.macs_per_position for layer in layers)
-        span = {layer.name: layer.receptive_field for layer in layers}
-        outputs = {}
-        for name in _names(network.config):
-            output = network.logit.get_layer(name).output
-            if isinstance(output, list | tuple):  # features, and which positions are valid
-                output = output[0]
-            own = span[name.replace("shortcut", "project")]
-            outputs[name] = newest(output, network.receptive_field - own)
+        self.layers = list(network.hidden.output)
+        outputs = network.hidden.output | {"logit": network.logit.output}
         self._model = keras.Model(network.logit.input, outputs)
         self._step = tf.function(self._model, jit_compile=True)
 
@@ -115,9 +109,3 @@ class Reading:
             i.name: batch.get(i.name, np.zeros_like(batch["second"])).astype(i.dtype)
             for i in self.histories.specification.inputs
         }
-
-
-def _names(config: NetworkConfig) -> list[str]:
-    blocks = range(len(config.dilations))
-    middle = [f"block{n}_{part}" for n in blocks for part in ("project", "shortcut")]
-    return ["features", "stem", *middle, "head", "logit"]

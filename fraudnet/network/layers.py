@@ -238,6 +238,11 @@ class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
     (Tipping and Bishop 1999, "Probabilistic Principal Component Analysis", section 3.2); with none,
     one of channels apart.
 
+    To d(h) is added reach times the sum over c of relu(|x_c| / limit_c - 1): how far channels are
+    beyond all that they have been (Henzinger, Lukina and Schilling 2020, "Outside the Box:
+    Abstraction-Based Monitoring of Neural Networks", section 4). A covariance of channels that are
+    mostly quiet calls far what is only rare, and near what one channel alone has never said.
+
     Args:
         rank: directions p_i; None: as many as channels.
 
@@ -249,7 +254,10 @@ class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         self.rank = rank
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create mean and precision [C], directions [C, k], excess [k]: fitted, not trained."""
+        """Create what is fitted, not trained.
+
+        Mean, precision and per_limit, 1 / limit, [C]; reach [1]; directions [C, k], excess [k].
+        """
         channels = input_shape[-1]
         rank = channels if self.rank is None else self.rank
         self.mean = self.add_weight(
@@ -258,6 +266,10 @@ class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         self.precision = self.add_weight(
             name="precision", shape=(channels,), initializer="ones", trainable=False
         )
+        self.per_limit = self.add_weight(
+            name="per_limit", shape=(channels,), initializer="zeros", trainable=False
+        )
+        self.reach = self.add_weight(name="reach", shape=(1,), initializer="zeros", trainable=False)
         if rank:
             self.directions = self.add_weight(
                 name="directions", shape=(channels, rank), initializer="zeros", trainable=False
@@ -273,8 +285,11 @@ class MahalanobisDistance(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         if self.rank != 0:
             along = ops.square(ops.matmul(apart, self.directions))
             squared = squared + ops.sum(self.excess * along, axis=-1, keepdims=True)
+        beyond = ops.relu(ops.abs(apart) * self.per_limit - 1.0)
         # A negative excess takes away what the precision gave, all but a rounding error.
-        return ops.sqrt(ops.maximum(squared, 0.0))
+        return ops.sqrt(ops.maximum(squared, 0.0)) + self.reach * ops.sum(
+            beyond, axis=-1, keepdims=True
+        )
 
 
 @keras.saving.register_keras_serializable("fraudnet")

@@ -116,7 +116,7 @@ class Sentinel:
     """Where the distance is taken of, and by how many directions (`MahalanobisDistance`).
 
     Attributes:
-        layer: "stem", "block0" ... or "head"; empty: the last block.
+        layer: "features", "stem", "block0" ... or "head"; empty: the last block.
         rank: directions; None: as many as the layer has channels.
     """
 
@@ -134,8 +134,8 @@ class Network:
         logit: raw inputs [B, L] by name to the logit [B, L - R + 1, 1]; what is trained.
         scores: the same inputs to `fraud_probability` and `ood_distance`, [B, L - R + 1, 1] each.
         fingerprint: the same inputs to the activations that the distance is taken of.
-        hidden: the same inputs to the activations that it could be taken of, by layer: "stem",
-            "block0" ... and "head".
+        hidden: the same inputs to the activations that it could be taken of, by layer: "features",
+            "stem", "block0" ... and "head".
         receptive_field: R, positions that one score depends on, its own included.
     """
 
@@ -208,8 +208,9 @@ def build_network(
     )
     x, valid = features(inputs)
     receptive_field = features.span
+    fields = {"features": (x, receptive_field)}
     x = pointwise(config.width, config.ranks.get("stem"), "relu", name="stem")(x)
-    fields = {"stem": (x, receptive_field)}
+    fields["stem"] = x, receptive_field
     part = PartOfValid(config.squeeze_window, name="part_of_valid")(valid)
     for number, dilation in enumerate(config.dilations):
         x, valid, part, span = _inverted_residual(

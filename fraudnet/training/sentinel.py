@@ -22,6 +22,13 @@ LEAST_SHRINKAGE = 1e-3
 leaves them, little but rounding would be left in float32."""
 LEAST_RIDGE = 1e-12
 """Where activations never change, so that their inverse is finite."""
+WITHIN_LIMIT = 0.999
+"""Share of the genuine that a channel's limit holds."""
+LEAST_LIMIT = 1e-3
+"""Of the mean limit: what a channel that hardly ever changes may change by."""
+REACH, REACHED = 4, 0.99
+"""A limit exceeded by its own size weighs as much as this many distances that this share of the
+genuine stay under."""
 BATCH_WINDOWS = 250
 MINUTE, DAY = 60, 86_400
 JUMP = 7 * 3600
@@ -37,9 +44,9 @@ class SentinelConfig(Section):
 
     layer: str = Field(
         default="auto",
-        pattern=r"^(auto|stem|head|block(0|[1-9]\d*))$",
-        description="whose activations the distance is taken of: stem, block0, block1 ... or head; "
-        "auto: chosen with the form, on validation rows",
+        pattern=r"^(auto|features|stem|head|block(0|[1-9]\d*))$",
+        description="whose activations the distance is taken of: features, stem, block0, block1 "
+        "... or head; auto: chosen with the form, on validation rows",
     )
     form: Literal["auto", "full", "channel"] = Field(
         default="auto",
@@ -80,10 +87,7 @@ class SentinelFacts(Section):
 
 @dataclass(frozen=True)
 class Covariance:
-    """Parameters of `MahalanobisDistance`.
-
-    Mean and precision [C], directions [C, k], excess [k].
-    """
+    """An inverse covariance: mean and precision [C], directions [C, k], excess [k]."""
 
     mean: Floats
     precision: Floats
@@ -91,19 +95,50 @@ class Covariance:
     excess: Floats
 
     def distance(self, activations: Floats) -> Floats:
-        """Distances of activations [N, C] in double precision, [N]."""
+        """Mahalanobis distances of activations [N, C] in double precision, [N]."""
         apart = activations.astype(np.float64) - self.mean
         squared = apart**2 @ self.precision + (apart @ self.directions) ** 2 @ self.excess
         found: Floats = np.sqrt(np.maximum(squared, 0))
         return found
 
+
+@dataclass(frozen=True)
+class Familiar:
+    """Parameters of `MahalanobisDistance`: a covariance, limits [C], what exceeding them weighs.
+
+    The limit of a channel is what 999 in 1,000 genuine activations stay within, measured from their
+    mean.
+    """
+
+    covariance: Covariance
+    limits: Floats
+    reach: float
+
+    def distance(self, activations: Floats) -> Floats:
+        """Distances of activations [N, C] in double precision, [N]."""
+        apart = np.abs(activations.astype(np.float64) - self.covariance.mean)
+        beyond = np.maximum(apart / self.limits - 1, 0).sum(axis=1)
+        found: Floats = self.covariance.distance(activations) + self.reach * beyond
+        return found
+
     def put_into(self, layer: MahalanobisDistance) -> None:
         """Set a layer of as many directions to these parameters."""
-        layer.mean.assign(self.mean)
-        layer.precision.assign(self.precision)
-        if len(self.excess):
-            layer.directions.assign(self.directions)
-            layer.excess.assign(self.excess)
+        layer.mean.assign(self.covariance.mean)
+        layer.precision.assign(self.covariance.precision)
+        layer.per_limit.assign(1 / self.limits)
+        layer.reach.assign([self.reach])
+        if len(self.covariance.excess):
+            layer.directions.assign(self.covariance.directions)
+            layer.excess.assign(self.covariance.excess)
+
+
+def fit_limits(activations: Floats, covariance: Covariance) -> Familiar:
+    """Limits of genuine training activations [N, C], beside their covariance."""
+    apart = np.abs(activations.astype(np.float64) - covariance.mean)
+    limits = np.quantile(apart, WITHIN_LIMIT, axis=0)
+    limits = np.maximum(limits, max(LEAST_LIMIT * float(limits.mean()), LEAST_RIDGE))
+    reached = float(np.quantile(covariance.distance(activations), REACHED))
+    return Familiar(covariance, limits, REACH * reached)
 
 
 def fit_full(activations: Floats, rank: int, shrinkage: float) -> Covariance:
@@ -163,7 +198,7 @@ class Candidate:
 
     layer: str
     form: Form
-    covariance: Covariance
+    familiar: Familiar
     auroc: dict[str, float]
 
     @property
@@ -209,12 +244,13 @@ def candidates(
         for form, covariance in covariances.items():
             if config.form not in ("auto", form):
                 continue
-            near = covariance.distance(as_they_are[layer])
+            familiar = fit_limits(rows, covariance)
+            near = familiar.distance(as_they_are[layer])
             auroc = {
-                kind: _auroc(near, covariance.distance(hidden[layer]))
+                kind: _auroc(near, familiar.distance(hidden[layer]))
                 for kind, hidden in away.items()
             }
-            found.append(Candidate(layer, form, covariance, auroc))
+            found.append(Candidate(layer, form, familiar, auroc))
     return sorted(found, key=lambda each: -each.mean_auroc)
 
 

@@ -257,12 +257,12 @@ def _with_sentinel(
     )
     best = compared[0]
     mlflow.log_metrics({f"sentinel_auroc_{each.name}": each.mean_auroc for each in compared})
-    chosen = Sentinel(best.layer, len(best.covariance.excess))
+    chosen = Sentinel(best.layer, len(best.familiar.covariance.excess))
     again = build_network(
         experiment.network, experiment.features, experiment.calibration.knots, chosen
     )
     again.logit.set_weights(network.logit.get_weights())
-    best.covariance.put_into(again.distance)
+    best.familiar.put_into(again.distance)
     return again, compared
 
 
@@ -355,7 +355,7 @@ def _sentinel(
     return SentinelFacts(
         layer=best.layer,
         form=best.form,
-        rank=len(best.covariance.excess),
+        rank=len(best.familiar.covariance.excess),
         shrinkage=experiment.sentinel.shrinkage,
         false_alarm_rate=rate,
         distance_threshold=threshold,

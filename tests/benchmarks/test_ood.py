@@ -102,26 +102,6 @@ def test_auroc_and_fpr_are_those_of_counting() -> None:
     assert methods.fpr95(near, far) == pytest.approx((far <= limit).mean())
 
 
-def test_the_truncated_form_is_the_inverse_of_the_covariance_of_probabilistic_pca() -> None:
-    rng = np.random.default_rng(2)
-    rows: methods.Floats = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8)) + 3.0
-    made = methods.fit_truncated(rows, most_macs=8 + 9 * 3)
-    assert made.directions.shape == (8, 3)
-    assert made.macs == 8 + 9 * 3
-    covariance = np.cov(rows, rowvar=False)
-    values, vectors = np.linalg.eigh(covariance)
-    values += 1e-3 * np.trace(covariance) / 8
-    values[:5] = values[:5].mean()
-    inverse = np.linalg.inv(vectors @ np.diag(values) @ vectors.T)
-    centred = rows - rows.mean(axis=0)
-    expected = np.einsum("nc,cd,nd->n", centred, inverse, centred)
-    np.testing.assert_allclose(made(rows), expected, rtol=1e-9)
-    scaled = methods.fit_truncated(rows * 1e-3, most_macs=8 + 9 * 3)
-    np.testing.assert_allclose(scaled(rows * 1e-3), expected, rtol=1e-6)
-    whole = methods.fit_truncated(rows, most_macs=1e9)
-    np.testing.assert_allclose(whole(rows), peers.fit_mahalanobis(rows)(rows), rtol=1e-9)
-
-
 def test_with_one_cloud_for_both_classes_nothing_is_relatively_far() -> None:
     rows = np.random.default_rng(3).normal(size=(400, 3))
     relative = peers.fit_relative(rows, rows)
@@ -133,16 +113,6 @@ def test_the_budget_is_spent_on_probability_then_distance() -> None:
     distance = -np.arange(400.0)
     assert set(np.flatnonzero(alerts(probability, distance, 0.0))) == {396, 397, 398, 399}
     assert set(np.flatnonzero(alerts(probability, distance, 0.5))) == {0, 1, 398, 399}
-
-
-def test_two_layers_are_as_far_as_the_further_of_them() -> None:
-    rng = np.random.default_rng(4)
-    first, second = rng.normal(size=(500, 5)), rng.normal(size=(500, 3)) * 1e-2
-    made = methods.fit_two_layers((first, second), most_macs=1e9)
-    near = made(np.concatenate([first, second], axis=1))
-    assert methods.auroc(near, made(np.concatenate([first + 9, second], axis=1))) > 0.99
-    assert methods.auroc(near, made(np.concatenate([first, second + 0.09], axis=1))) > 0.99
-    assert methods.fit_two_layers((first, second), most_macs=60).macs <= 60
 
 
 def test_falls_short_where_ours_is_not_within_a_hundredth() -> None:

@@ -115,6 +115,8 @@ def random_network(
     channels, rank = network.distance.directions.shape
     network.distance.directions.assign(rng.normal(0, channels**-0.5, (channels, rank)))
     network.distance.excess.assign(rng.uniform(0.5, 2, rank))
+    network.distance.per_limit.assign(rng.uniform(0.5, 2, channels))
+    network.distance.reach.assign([2.0])
     lengths = rng.integers(1, 2 * network.receptive_field, 50)
     windows = [history(rng, n, specification) for n in lengths]
     logit = network.logit(stacked([window(w, network.receptive_field) for w in windows])).numpy()

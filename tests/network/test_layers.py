@@ -166,7 +166,18 @@ def test_mahalanobis_distance_of_channels_apart_has_no_product() -> None:
     x = normal(2, 7, 6)
     expected = [[[sum((c + 1) * h[c] ** 2 for c in range(6)) ** 0.5] for h in row] for row in x]
     assert_close(layer(x), np.array(expected))
-    assert [weight.name for weight in layer.weights] == ["mean", "precision"]
+    assert not {"directions", "excess"} & {weight.name for weight in layer.weights}
+
+
+def test_what_is_beyond_its_limit_is_further() -> None:
+    layer = MahalanobisDistance(0)
+    layer.build((None, None, 3))
+    layer.mean.assign([1.0, 0.0, -1.0])
+    layer.per_limit.assign([0.5, 1.0, 2.0])  # limits 2, 1, 1/2
+    layer.reach.assign([10.0])
+    x = np.array([[[3.0, -1.0, -0.5], [4.0, -1.0, -2.0], [1.0, 0.0, 1.0]]])
+    # 4 + 1 + 1/4; 9 + 1 + 1, half a limit and a whole one; 4, three limits.
+    assert_close(layer(x), np.array([[[5.25**0.5], [11**0.5 + 15], [2 + 30]]]))
 
 
 def test_mahalanobis_distance_is_euclidean_before_it_is_fitted() -> None:
@@ -234,8 +245,8 @@ def test_calibration_is_the_sigmoid_before_it_is_fitted() -> None:
 @pytest.mark.parametrize(
     ("layer", "weights"),
     [
-        (MahalanobisDistance(), 4),
-        (MahalanobisDistance(0), 2),
+        (MahalanobisDistance(), 6),
+        (MahalanobisDistance(0), 4),
         (Calibration(), 2),
         (Calibration(3), 3),
     ],

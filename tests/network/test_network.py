@@ -195,14 +195,15 @@ def test_the_models_share_their_weights(network: Network, scores: Scores) -> Non
     inputs = batch(7, LENGTHS, network.receptive_field + 3)
     logit, hidden = network.logit(inputs).numpy(), network.fingerprint(inputs).numpy()
     slope, intercept = network.calibration.get_weights()
-    mean, precision, directions, excess = network.distance.get_weights()
+    mean, precision, per_limit, reach, directions, excess = network.distance.get_weights()
     probability, distance = scores(inputs)
     expected = 1 / (1 + np.exp(-(slope * logit[..., 0] + intercept)))
     np.testing.assert_allclose(probability, expected, atol=1e-5)
     expected = np.sqrt(
         (hidden - mean) ** 2 @ precision + ((hidden - mean) @ directions) ** 2 @ excess
     )
-    np.testing.assert_allclose(distance, expected, rtol=1e-4)
+    beyond = np.maximum(np.abs(hidden - mean) * per_limit - 1, 0).sum(axis=-1)
+    np.testing.assert_allclose(distance, expected + reach * beyond, rtol=1e-4)
 
 
 def test_a_loss_is_weighted_by_its_weights_alone(in_training: Network) -> None:

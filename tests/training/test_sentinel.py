@@ -1,5 +1,6 @@
 """The sentinel: distances against numpy and scipy, shifts against loops, its cost as counted."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,11 +17,16 @@ from fraudnet.network.layers import MahalanobisDistance
 from fraudnet.network.network import NetworkConfig, Sentinel, build_network
 from fraudnet.training.experiment import load_experiment
 from fraudnet.training.sentinel import (
+    LEAST_LIMIT,
     LEAST_SHRINKAGE,
     MOST_SHARE,
-    Covariance,
+    REACH,
+    REACHED,
+    WITHIN_LIMIT,
+    Familiar,
     fit_channels,
     fit_full,
+    fit_limits,
     most_directions,
     shifted,
 )
@@ -62,12 +68,31 @@ def expected_covariance(rows: Floats, form: str, rank: int) -> Floats:
     return best
 
 
-def fit(rows: Floats, form: str, rank: int) -> Covariance:
-    return fit_full(rows, rank, SHRINKAGE) if form == "full" else fit_channels(rows, SHRINKAGE)
+def expected_distances(rows: Floats, form: str, rank: int, at: Floats) -> Floats:
+    """By scipy and a loop over channels."""
+    rows = rows.astype(np.float64)
+    inverse, mean = np.linalg.inv(expected_covariance(rows, form, rank)), rows.mean(axis=0)
+    reached = np.quantile([mahalanobis(row, mean, inverse) for row in rows], REACHED)
+    limits = np.quantile(np.abs(rows - mean), WITHIN_LIMIT, axis=0)
+    limits = np.maximum(limits, LEAST_LIMIT * limits.mean())
+    found = []
+    for point in at.astype(np.float64):
+        distance = mahalanobis(point, mean, inverse)
+        for limit, apart in zip(limits, abs(point - mean), strict=True):
+            if apart > limit:
+                distance += REACH * reached * (apart / limit - 1)
+        found.append(distance)
+    return np.array(found)
 
 
-def distances(fitted: Covariance, at: Floats) -> Floats:
-    layer = MahalanobisDistance(len(fitted.excess))
+def fit(rows: Floats, form: str, rank: int) -> Familiar:
+    full = form == "full"
+    covariance = fit_full(rows, rank, SHRINKAGE) if full else fit_channels(rows, SHRINKAGE)
+    return fit_limits(rows, covariance)
+
+
+def distances(fitted: Familiar, at: Floats) -> Floats:
+    layer = MahalanobisDistance(len(fitted.covariance.excess))
     layer.build((None, None, at.shape[1]))
     fitted.put_into(layer)
     found: Floats = layer(at[None]).numpy()[0, :, 0]
@@ -80,12 +105,13 @@ def test_the_distance_is_that_of_mahalanobis_by_the_most_likely_covariance(
 ) -> None:
     rows = correlated()
     at = np.concatenate([rows[:50], 20 * correlated(20, seed=100)])
-    inverse = np.linalg.inv(expected_covariance(rows, form, rank))
-    mean = rows.astype(np.float64).mean(axis=0)
-    expected = [mahalanobis(point, mean, inverse) for point in at.astype(np.float64)]
+    expected = expected_distances(rows, form, rank, at)
+    inverse, mean = np.linalg.inv(expected_covariance(rows, form, rank)), rows.mean(axis=0)
+    inside = [mahalanobis(point, mean, inverse) for point in rows[:10].astype(np.float64)]
+    assert expected[:10] == pytest.approx(np.array(inside))  # within all limits
     fitted = fit(rows, form, rank)
-    assert fitted.distance(at) == pytest.approx(np.array(expected), rel=1e-9)
-    assert distances(fitted, at) == pytest.approx(np.array(expected), rel=1e-3)
+    assert fitted.distance(at) == pytest.approx(expected, rel=1e-5)
+    assert distances(fitted, at) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("rank", [32, 20])
@@ -97,8 +123,8 @@ def test_rounding_does_not_hide_what_is_far_out(rank: int) -> None:
     rows = (rng.normal(size=(4_000, 40)) * deviations @ directions.T + 3).astype(np.float32)
     steps = np.linspace(5, 50, 100)[:, None] * deviations[0]
     at = (rows.mean(axis=0) + steps * directions[:, 0]).astype(np.float32)
-    fitted = fit_full(rows, rank, LEAST_SHRINKAGE)
-    assert (fitted.excess < 0).any()
+    fitted = replace(fit_limits(rows, fit_full(rows, rank, LEAST_SHRINKAGE)), reach=0.0)
+    assert (fitted.covariance.excess < 0).any()
     assert distances(fitted, at) == pytest.approx(fitted.distance(at), rel=1e-2)
 
 

@@ -9,7 +9,6 @@ import mlflow
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.spatial.distance import mahalanobis
 from scipy.special import expit
 from sklearn.metrics import (
     average_precision_score,
@@ -31,7 +30,7 @@ from fraudnet.training.trained import load_trained, save_trained
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.windows.chunks import chunks_over
 from tests.training.test_calibration import most_likely
-from tests.training.test_sentinel import expected_covariance
+from tests.training.test_sentinel import expected_distances
 from tests.training.world import TRAINING_END, World, experiment, logging_to
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -118,10 +117,9 @@ def test_the_distance_is_from_genuine_training_rows(world: World) -> None:
     found = predict_rows(network.hidden, network.receptive_field, histories, everything)
     activations = found[sentinel.layer].astype(np.float64)
     genuine = activations[chosen(world, "training", known=True) & (histories.is_fraud == 0)]
-    inverse = np.linalg.inv(expected_covariance(genuine, sentinel.form, sentinel.rank))
     some = np.random.default_rng(0).choice(len(histories), 200, replace=False)
-    expected = [mahalanobis(activations[at], genuine.mean(axis=0), inverse) for at in some]
-    assert world.answers["ood_distance"][some] == pytest.approx(np.array(expected), rel=1e-3)
+    expected = expected_distances(genuine, sentinel.form, sentinel.rank, activations[some])
+    assert world.answers["ood_distance"][some] == pytest.approx(expected, rel=1e-3)
 
 
 def test_the_quantiles_are_of_validation_rows_known_to_be_genuine(world: World) -> None:
@@ -143,7 +141,7 @@ def test_the_sentinel_is_the_best_of_every_layer_and_form(world: World) -> None:
     sentinel = world.trained.facts.sentinel
     assert set(sentinel.mean_auroc) == {
         f"{layer}_{form}"
-        for layer in ("stem", "block0", "block1", "head")
+        for layer in ("features", "stem", "block0", "block1", "head")
         for form in ("full", "channel")
     }
     best = sentinel.mean_auroc[f"{sentinel.layer}_{sentinel.form}"]
