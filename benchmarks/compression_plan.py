@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fraudnet.errors import InputError
 
 SIZES = ("nano", "micro", "small", "base", "large")  # of the family
-OF_A_NETWORK = ("whole", "whole_tuned")
+OF_A_NETWORK = ("whole",)
 OF_A_SHARE = ("plain", "whitened", "searched", "tuned", "smaller")
 METHODS = (*OF_A_NETWORK, *OF_A_SHARE)
 
@@ -52,10 +52,10 @@ class Row:
         size: of the family, that is compressed.
         fold: 1 the latest.
         seed: of weights, order and dropout.
-        method: whole (as trained), whole_tuned (trained on as long as the tuned); plain, whitened
-            (ranks by energy); searched (whitened, ranks by measured damage); tuned (the searched,
-            fine-tuned); smaller (of the family at about the tuned one's work, trained from scratch
-            in as many epochs as the tuned has had).
+        method: whole (as trained); plain, whitened (ranks by energy); searched (whitened, ranks by
+            measured damage); tuned (the searched, fitted to what the whole one answers); smaller
+            (of the family at about the tuned one's work, trained from scratch in as many epochs as
+            the tuned has had).
         share: of the 1x1 layers' multiply-accumulates.
         macs: of one score, all layers.
         parameters: of the logit.

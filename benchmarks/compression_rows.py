@@ -92,7 +92,8 @@ class _Contest:
                 yield self._approximated(method, share, network, scored, spectra, ranks, begin)
             begin = time.perf_counter()
             tuned = factored(network, whitened, searched)
-            self._fine_tune(tuned)
+            keras.utils.set_random_seed(self._seed)
+            fine_tune(tuned, network, self._fold.training, self._training, self._plan.fine_tune)
             yield self._row("tuned", share, tuned, _Scored(tuned, self._fold), begin)
             begin = time.perf_counter()
             smaller = self._trained(
@@ -100,9 +101,6 @@ class _Contest:
                 self._plan.epochs + self._plan.fine_tune,
             )
             yield self._row("smaller", share, smaller, _Scored(smaller, self._fold), begin)
-        begin = time.perf_counter()
-        self._fine_tune(network)
-        yield self._row("whole_tuned", 1.0, network, scored, begin)
 
     def _trained(self, config: NetworkConfig, epochs: int) -> Network:
         keras.utils.set_random_seed(self._seed)
@@ -111,10 +109,6 @@ class _Contest:
             network, self._fold.training, self._training.model_copy(update={"epochs": epochs})
         )
         return network
-
-    def _fine_tune(self, network: Network) -> None:
-        keras.utils.set_random_seed(self._seed)
-        fine_tune(network, self._fold.training, self._training, self._plan.fine_tune)
 
     def _approximated(
         self,

@@ -109,7 +109,8 @@ def compress(prepared: Prepared, trained: Trained, plan: Plan) -> Compressed:
         network = factored(trained.network, used, ranks)
         experiment = prepared.experiment.model_copy(update={"network": network.config})
         if plan.epochs:
-            fine_tune(network, known, experiment.training, plan.epochs, [TrackedProgress()])
+            told = [TrackedProgress()]
+            fine_tune(network, trained.network, known, experiment.training, plan.epochs, told)
             found = Watch(network, watched).average_precision()
             points.append(Point("fine-tuned", describe(network).macs, found))
         log_configuration(experiment)

@@ -3,11 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import numpy as np
+from scipy.special import expit
+
 from fraudnet.compression.ranks import Ranks
 from fraudnet.compression.spectra import Spectrum
 from fraudnet.network.layers import CausalSqueezeExcitation
 from fraudnet.network.network import Network, build_network
 from fraudnet.training.fitting import Progress, TrainingConfig, fit_network
+from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.labels import KnownRows
 
 RATE_SHARE = 0.3
@@ -65,15 +69,20 @@ def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) ->
 
 def fine_tune(
     network: Network,
+    whole: Network,
     known: KnownRows,
     training: TrainingConfig,
     epochs: int,
     progress: Sequence[Progress] = (),
 ) -> None:
-    """Fit a network a little more, at a lower rate than the training's.
+    """Fit a network of factors to what the whole one answers, at a lower rate than the training's.
+
+    Frauds are few, and more passes over their labels fit them alone; what the whole network answers
+    says more of each transaction (`fit_network`).
 
     Args:
-        network: changed in place.
+        network: of factors; changed in place.
+        whole: that it was made of.
         known: the rows that it was trained on.
         training: how it was trained.
         epochs: passes, at least 1.
@@ -82,6 +91,9 @@ def fine_tune(
     Raises:
         InputError: no row is a fraud, or none is genuine.
     """
+    answers = predict_rows(whole.logit, whole.receptive_field, known.histories, known.rows)
+    taught = np.zeros(len(known.histories), np.float32)
+    taught[known.rows] = expit(answers["logit"][:, 0])
     rate = RATE_SHARE * training.learning_rate
     changed = {"epochs": epochs, "learning_rate": rate, "stopping_days": 0.0}
-    fit_network(network, known, training.model_copy(update=changed), progress)
+    fit_network(network, known, training.model_copy(update=changed), progress, taught=taught)

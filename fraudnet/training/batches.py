@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from fraudnet.windows.chunks import Chunks
@@ -18,7 +19,7 @@ class Batch:
 
     Attributes:
         inputs: raw inputs by name, [B, context + length] each.
-        label: [B, length, 1] 1 for fraud.
+        label: [B, length, 1] 1 for fraud, or between 0 and 1 where a teacher says so.
         weight: [B, length, 1] 0 where nothing is learnt; their mean is 1.
         transactions: how many are learnt from.
     """
@@ -40,6 +41,7 @@ class Batches:
         seed: of order and hiding.
         fraud_weight: of a fraud in the loss, of a genuine transaction 1.
         unknown_reputation: share of chunks whose reputation is hidden.
+        taught: [N] of the histories' rows, what is learnt instead of their labels; None: these.
     """
 
     chunks: Chunks
@@ -48,6 +50,7 @@ class Batches:
     seed: int
     fraud_weight: float
     unknown_reputation: float
+    taught: npt.NDArray[np.float32] | None = None
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """An epoch's batches in an order of its own, the next one gathered in the background."""
@@ -66,8 +69,9 @@ class Batches:
         for chosen in chunks.batches(self.size, seed=int(rng.integers(2**32))):
             filled = np.resize(chosen, self.size)
             rows = chunks.rows(filled)
-            label = (chunks.histories.is_fraud[rows] == 1).astype(np.float32)
-            weight = ((rows >= 0) & wanted[rows]) * np.where(label, self.fraud_weight, 1.0)
+            is_fraud = chunks.histories.is_fraud[rows] == 1
+            label = is_fraud.astype(np.float32) if self.taught is None else self.taught[rows]
+            weight = ((rows >= 0) & wanted[rows]) * np.where(is_fraud, self.fraud_weight, 1.0)
             # A short last batch is filled up with repeated chunks, which count for nothing.
             weight[len(chosen) :] = 0.0
             transactions = int((weight > 0).sum())

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from pydantic import Field
 from sklearn.metrics import average_precision_score
@@ -96,6 +97,7 @@ def fit_network(
     config: TrainingConfig,
     progress: Sequence[Progress] = (),
     checkpoint: Checkpoint | None = None,
+    taught: npt.NDArray[np.float32] | None = None,
 ) -> Chunks:
     """Fit standardisation and weights on known rows; the rows before them are context.
 
@@ -116,6 +118,9 @@ def fit_network(
         progress: who is told.
         checkpoint: where the state is kept after each epoch; one of the same identity is taken up
             there, and gives the weights of a fit that was never interrupted.
+        taught: [N] of the histories' rows, the probability that is learnt instead of their labels
+            (Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network",
+            section 2, at temperature 1); None: the labels.
 
     Returns:
         The chunks that were trained on.
@@ -125,21 +130,21 @@ def fit_network(
     """
     refuse_one_class(known, "the training period")
     if not config.stopping_days:
-        return _Fit(network, known, None, config, progress, checkpoint).run("fit").chunks
+        return _Fit(network, known, None, config, progress, checkpoint, taught).run("fit").chunks
     parts = divide(known, config.stopping_days)
     initial = values_of(network.logit.variables)
     state = checkpoint.load() if checkpoint else None
     if state is not None and state.facts["stage"] == "refit":
         best = int(state.facts["epochs"])
     else:
-        watched = _Fit(network, parts.learnt, parts.watched, config, progress, checkpoint)
+        watched = _Fit(network, parts.learnt, parts.watched, config, progress, checkpoint, taught)
         watched.run("watched")
         best = watched.best_epoch + 1
         if not config.refit:
             return watched.chunks
         assign(network.logit.variables, initial)
     again = config.model_copy(update={"epochs": best})
-    return _Fit(network, known, None, again, progress, checkpoint).run("refit").chunks
+    return _Fit(network, known, None, again, progress, checkpoint, taught).run("refit").chunks
 
 
 class _Fit:
@@ -153,12 +158,14 @@ class _Fit:
         config: TrainingConfig,
         progress: Sequence[Progress],
         checkpoint: Checkpoint | None,
+        taught: npt.NDArray[np.float32] | None,
     ) -> None:
         _standardise(network, known)
         self.chunks = chunks_over(
             known.histories, known.rows, network.receptive_field, config.chunk_length
         )
         self._known, self._watched, self._config = known, watched, config
+        self._taught = taught
         self._progress, self._checkpoint = progress, checkpoint
         self._model = network.logit
         steps = math.ceil(len(self.chunks) / config.batch_chunks)
@@ -187,6 +194,7 @@ class _Fit:
             config.seed,
             config.fraud_weight,
             config.unknown_reputation,
+            self._taught,
         )
         step = _compiled_step(self._model, self._optimizer, config.focal_gamma)
         try:

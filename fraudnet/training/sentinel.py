@@ -16,7 +16,8 @@ from fraudnet.network.network import Network, Sentinel
 from fraudnet.windows.specification import FeatureSpecification
 
 MOST_SHARE = 0.03
-"""Of the network's multiply-accumulates a position: the distance takes less."""
+"""Of the network's multiply-accumulates a position: the distance takes less, what weighs each of its
+directions and channels included."""
 LEAST_SHRINKAGE = 1e-3
 """Directions take away what the precision of all gave; with variances further apart than this
 leaves them, little but rounding would be left in float32."""
@@ -286,11 +287,12 @@ def shifted(windows: Windows, specification: FeatureSpecification) -> Iterator[t
 
 
 def most_directions(network: Network, channels: int) -> int:
-    """Directions whose product takes under `MOST_SHARE` of the network's, at least one."""
+    """Directions with which the distance takes under `MOST_SHARE` of the network's; at least one."""
     layers = describe(network).layers
     macs = sum(each.macs_per_position for each in layers if each.name != network.distance.name)
     # Strictly under, also where it divides evenly.
-    return min(max(int(np.ceil(MOST_SHARE * macs / channels)) - 1, 1), channels)
+    count = int(np.ceil((MOST_SHARE * macs - 2 * channels) / (channels + 1))) - 1
+    return min(max(count, 1), channels)
 
 
 def widest(network: Network, config: SentinelConfig) -> Sentinel:

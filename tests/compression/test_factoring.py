@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import expit
 
 from fraudnet.artifact.convert import convert
 from fraudnet.compression.compress import spectra_of
@@ -15,6 +16,7 @@ from fraudnet.network.describe import describe
 from fraudnet.network.layers import Conv1x1, LowRankConv1x1
 from fraudnet.network.network import Network
 from fraudnet.training.fitting import TrainingConfig
+from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.chunks import chunks_over
 from tests.artifact.runtimes import answers_of
 from tests.compression.examples import known
@@ -153,9 +155,11 @@ def test_a_fit_goes_on_from_the_factors_and_lowers_the_loss(
     training = TrainingConfig(
         epochs=50, stopping_days=5, batch_chunks=8, chunk_length=32, learning_rate=0.03
     )
-    fine_tune(made, KNOWN, training, 6, [Told()])
+    apart = _apart(made, network)
+    fine_tune(made, network, KNOWN, training, 6, [Told()])
     assert len(losses) == 6
     assert losses[-1] < losses[0]
+    assert _apart(made, network) < 0.5 * apart
     changed = [
         np.abs(w - b).max() for w, b in zip(made.pointwise["stem"].weights, before, strict=True)
     ]
@@ -163,3 +167,12 @@ def test_a_fit_goes_on_from_the_factors_and_lowers_the_loss(
     assert tf.reduce_all(
         [tf.reduce_all(tf.math.is_finite(w)) for w in made.logit.trainable_weights]
     )
+
+
+def _apart(made: Network, whole: Network) -> float:
+    """Mean difference of two networks' probabilities of the known rows."""
+    one, other = (
+        expit(predict_rows(each.logit, each.receptive_field, KNOWN.histories, KNOWN.rows)["logit"])
+        for each in (made, whole)
+    )
+    return float(np.abs(one - other).mean())
