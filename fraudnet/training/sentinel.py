@@ -16,7 +16,7 @@ from fraudnet.network.network import Network, Sentinel
 from fraudnet.windows.specification import FeatureSpecification
 
 MOST_SHARE = 0.03
-"""Of the network's multiply-accumulates a position: the distance takes less, what weighs each of its
+"""Of the network's multiply-accumulates a position: the distance takes less, the weights of its
 directions and channels included."""
 LEAST_SHRINKAGE = 1e-3
 """Directions take away what the precision of all gave; with variances further apart than this
@@ -287,7 +287,7 @@ def shifted(windows: Windows, specification: FeatureSpecification) -> Iterator[t
 
 
 def most_directions(network: Network, channels: int) -> int:
-    """Directions with which the distance takes under `MOST_SHARE` of the network's; at least one."""
+    """Directions with which the distance takes under `MOST_SHARE` of all work; at least one."""
     layers = describe(network).layers
     macs = sum(each.macs_per_position for each in layers if each.name != network.distance.name)
     # Strictly under, also where it divides evenly.

@@ -15,7 +15,7 @@ from fraudnet.compression.spectra import Spectrum
 from fraudnet.network.describe import describe
 from fraudnet.network.layers import Conv1x1, LowRankConv1x1
 from fraudnet.network.network import Network
-from fraudnet.training.fitting import TrainingConfig
+from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.chunks import chunks_over
 from tests.artifact.runtimes import answers_of
@@ -132,10 +132,14 @@ def test_a_factored_network_is_answered_as_by_keras(
     assert expected["fraud_probability"].std() > 0.1
 
 
-def test_a_fit_goes_on_from_the_factors_and_lowers_the_loss(
-    network: Network, both: dict[str, dict[str, Spectrum]]
-) -> None:
-    made = factored(network, both["whitened"], {"stem": 3, "block0_expand": 2})
+def test_a_fit_goes_on_from_the_factors_towards_the_whole_network() -> None:
+    training = TrainingConfig(
+        epochs=1, stopping_days=5, batch_chunks=8, chunk_length=32, learning_rate=0.03, weight_averaging=0.0
+    )
+    network = random_network(SMALL)
+    fit_network(network, KNOWN, training.model_copy(update={"stopping_days": 0}))
+    spectra = spectra_of(network, KNOWN)["whitened"]
+    made = factored(network, spectra, {"stem": 3, "block0_expand": 2})
     before = [weight.numpy() for weight in made.pointwise["stem"].weights]
     losses: list[float] = []
 
@@ -152,14 +156,11 @@ def test_a_fit_goes_on_from_the_factors_and_lowers_the_loss(
         def end(self) -> None:
             pass
 
-    training = TrainingConfig(
-        epochs=50, stopping_days=5, batch_chunks=8, chunk_length=32, learning_rate=0.03
-    )
     apart = _apart(made, network)
     fine_tune(made, network, KNOWN, training, 6, [Told()])
     assert len(losses) == 6
     assert losses[-1] < losses[0]
-    assert _apart(made, network) < 0.5 * apart
+    assert _apart(made, network) < 0.9 * apart
     changed = [
         np.abs(w - b).max() for w, b in zip(made.pointwise["stem"].weights, before, strict=True)
     ]
