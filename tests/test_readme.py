@@ -98,3 +98,23 @@ def test_figures_are_those_of_the_committed_run() -> None:
         assert f"| {name} | {' | '.join(figures(rows))} |" in README
     daily = figures(rows_of("detection_handbook_daily.json"))
     assert f"{' / '.join(daily)}" in " ".join(README.split())
+
+
+def test_figures_of_shifts_are_those_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "ood.json").read_text())
+    text = " ".join((ROOT / "docs" / "familiar.md").read_text(encoding="utf-8").split())
+    ours, macs = run["ours"], run["macs_per_position"]
+    assert run["command"] in text
+    assert f"{macs[ours]:,} of {run['network_macs_per_position']:,} a position" in text
+    assert macs[ours] < 0.03 * run["network_macs_per_position"]
+    by_shift: defaultdict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for row in run["rows"]:
+        by_shift[row["shift"]][row["method"]] = row
+    for shift, each in by_shift.items():
+        peers = [name for name in each if not name.startswith(("ours", "without"))]
+        best = max(peers, key=lambda name: each[name]["auroc"])
+        own, peer = (f"{each[n]['auroc']:.3f} | {each[n]['fpr95']:.2f}" for n in (ours, best))
+        others = (f"{each[n]['auroc']:.3f}" for n in ("ours, channel", "without limits, full"))
+        assert f"| {shift} | {own} | {' | '.join(others)} | {best} | {peer} |" in text
+    for kind in run["held_out"]:
+        assert f"| {kind['recall_alone']:.3f} | {kind['recall_shared']:.3f} |" in text

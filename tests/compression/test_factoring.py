@@ -134,7 +134,12 @@ def test_a_factored_network_is_answered_as_by_keras(
 
 def test_a_fit_goes_on_from_the_factors_towards_the_whole_network() -> None:
     training = TrainingConfig(
-        epochs=1, stopping_days=5, batch_chunks=8, chunk_length=32, learning_rate=0.03, weight_averaging=0.0
+        epochs=1,
+        stopping_days=5,
+        batch_chunks=8,
+        chunk_length=32,
+        learning_rate=0.03,
+        weight_averaging=0.0,
     )
     network = random_network(SMALL)
     fit_network(network, KNOWN, training.model_copy(update={"stopping_days": 0}))
