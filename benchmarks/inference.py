@@ -39,7 +39,8 @@ BULK_THREADS = 2
 
 _DESCRIPTION = """\
 Time single decisions on one thread, each from one account's raw history in Python's own lists:
-this project's artifact in both TFLite runtimes, the same network in ONNX Runtime, LightGBM as it is
+this project's artifact in both TFLite runtimes, by its window and by its step (from a state that
+holds the history), the same network in ONNX Runtime, LightGBM as it is
 called from Python on features computed from the same history, and LightGBM's C path for single
 rows. Each in a process of its own, in turn, --rounds times. Then transactions a second by the
 artifact's score_sequence on two threads. Latency does not hang on what the weights are: the
@@ -83,8 +84,9 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
     """Latencies by contestant, ratios to the artifact's, and transactions a second in bulk."""
     import keras
 
-    from fraudnet.artifact.convert import SEQUENCE, convert
+    from fraudnet.artifact.convert import convert, convert_step
     from fraudnet.artifact.flatbuffer import slim
+    from fraudnet.artifact.signatures import SEQUENCE
     from fraudnet.network.network import NetworkConfig, build_network
 
     keras.utils.set_random_seed(0)
@@ -96,7 +98,7 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
         folder = Path(name)
         contract = contract_of(histories.specification, network.receptive_field)
         (folder / "given.pickle").write_bytes(pickle.dumps((contract, given)))
-        model = slim(convert(network), SEQUENCE)
+        model = slim(convert(network), SEQUENCE, convert_step(network))
         (folder / "model.tflite").write_bytes(model)
         _write_onnx(network, folder / "model.onnx")
         _write_trees(given, folder / "model.lightgbm")

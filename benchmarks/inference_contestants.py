@@ -13,6 +13,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,35 @@ def _tflite(runtime: str, folder: Path, contract: Contract) -> Decide:
     return lambda history: network.run(window.fill(history))[PROBABILITY]
 
 
+def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
+    """From the newest transaction, and the state after those before it, as a process keeps it."""
+    os.environ["FRAUDNET_TFLITE_RUNTIME"] = runtime
+    from fraudnet.device.stepping import Stepper
+
+    stepper = Stepper((folder / "model.tflite").read_bytes(), "step")
+    terms = replace(
+        contract,
+        window_length=1,
+        inputs=tuple(replace(entry, shape=(1, 1)) for entry in contract.inputs),
+    )
+    window, states = Window(terms), {}
+
+    def one(history: History, at: int) -> dict[str, Any]:
+        of = (history.timestamp_us, history.amount, history.columns, history.reputation)
+        return window.fill(History(*(each[at : at + 1 or None] for each in of)))
+
+    def decide(history: History) -> float:
+        key = id(history)
+        if key not in states:  # in the warm-up
+            state = stepper.begin()
+            for at in range(len(history.amount) - 1):
+                _, state = stepper.step(one(history, at), state)
+            states[key] = state
+        return stepper.step(one(history, -1), states[key])[0][PROBABILITY]
+
+    return decide
+
+
 def _onnx(folder: Path, contract: Contract) -> Decide:
     import onnxruntime
 
@@ -123,6 +153,8 @@ def _lightgbm_fast(folder: Path) -> Decide:
 CONTESTANTS: dict[str, Callable[[Path, Contract], Decide]] = {
     "ai_edge_litert": lambda folder, contract: _tflite("ai_edge_litert", folder, contract),
     "tflite_runtime": lambda folder, contract: _tflite("tflite_runtime", folder, contract),
+    "ai_edge_litert, step": lambda folder, contract: _step("ai_edge_litert", folder, contract),
+    "tflite_runtime, step": lambda folder, contract: _step("tflite_runtime", folder, contract),
     "onnxruntime": _onnx,
     "lightgbm": lambda folder, _: _lightgbm(folder),
     "lightgbm_fast": lambda folder, _: _lightgbm_fast(folder),

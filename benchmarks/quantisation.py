@@ -128,10 +128,11 @@ def _fold(
 ) -> Iterator[dict[str, Any]]:
     from sklearn.metrics import average_precision_score
 
-    from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
+    from fraudnet.artifact.convert import convert
     from fraudnet.artifact.flatbuffer import slim
     from fraudnet.artifact.quantise import VARIANTS, quantise
     from fraudnet.artifact.sequences import score_rows
+    from fraudnet.artifact.signatures import SEQUENCE, WINDOW
 
     rng = np.random.default_rng(0)
     chosen = np.sort(rng.choice(np.flatnonzero(training.rows), REPRESENTATIVE, replace=False))
@@ -175,7 +176,7 @@ def _last_week(training: KnownRows) -> npt.NDArray[np.bool_]:
 def _loads(model: bytes, windows: Any) -> dict[str, Any]:  # noqa: ANN401
     """By runtime: largest difference from the first, or why it does not run."""
     from fraudnet.artifact.answering import NotLoaded, answers_of, installed, version_of
-    from fraudnet.artifact.convert import WINDOW
+    from fraudnet.artifact.signatures import WINDOW
 
     found: dict[str, Any] = {}
     first = None
@@ -195,7 +196,8 @@ def _by_tensorflow(network: "Network", variant: str, windows: Any) -> bytes:  # 
     """The same graph by TFLiteConverter's own quantisation."""
     import tensorflow as tf
 
-    from fraudnet.artifact.convert import WINDOW, frozen_module
+    from fraudnet.artifact.convert import frozen_module
+    from fraudnet.artifact.signatures import WINDOW
 
     with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
         # Its own interpreter, for the ranges, says that it is deprecated.

@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.artifact.signatures import STEP
+from fraudnet.device.contract import DISTANCE, PROBABILITY
 from fraudnet.device.errors import DeviceInputError
 from fraudnet.device.runtime import CHOICE, RUNTIMES, Network
+from fraudnet.device.stepping import Stepper
 
 Windows = dict[str, npt.NDArray[np.generic]]
 MOST_SECONDS = 600.0
@@ -63,7 +66,7 @@ def version_of(runtime: str) -> str:
 
 
 def answers_of(runtime: str, model: bytes, signature: str, windows: Windows) -> Answers:
-    """Ask for the answer to every window, one at a time.
+    """Ask for the answer to every window, one at a time; by `step`, one transaction at a time.
 
     Args:
         runtime: one of `installed`.
@@ -95,9 +98,13 @@ def answers_of(runtime: str, model: bytes, signature: str, windows: Windows) -> 
 
 
 def _answer(signature: str, model: str, given: str, found: str) -> None:
-    network = Network(Path(model).read_bytes(), signature)
     with np.load(given) as stored:
         windows = dict(stored)
+    content = Path(model).read_bytes()
+    if signature == STEP:
+        _step_through(content, windows, found)
+        return
+    network = Network(content, signature)
     count = len(windows["valid"])
     outputs = {name: np.empty(count, np.float32) for name in network.outputs}
     latency = np.empty(count, np.int64)
@@ -106,6 +113,24 @@ def _answer(signature: str, model: str, given: str, found: str) -> None:
         begin = time.perf_counter_ns()
         answer = network.run(window)
         latency[i] = time.perf_counter_ns() - begin
+        for name, value in answer.items():
+            outputs[name][i] = value
+    np.savez(found, **outputs, **{_LATENCY: latency})
+
+
+def _step_through(model: bytes, windows: Windows, found: str) -> None:
+    """Each window's transactions in turn, from the state before the first; the newest's answer."""
+    stepper = Stepper(model, STEP)
+    count = len(windows["valid"])
+    outputs = {name: np.empty(count, np.float32) for name in (PROBABILITY, DISTANCE)}
+    latency = np.empty(count, np.int64)
+    for i in range(count):
+        state = stepper.begin()
+        for at in np.flatnonzero(windows["valid"][i]):
+            inputs = {name: v[i : i + 1, at : at + 1] for name, v in windows.items()}
+            begin = time.perf_counter_ns()
+            answer, state = stepper.step(inputs, state)
+            latency[i] = time.perf_counter_ns() - begin
         for name, value in answer.items():
             outputs[name][i] = value
     np.savez(found, **outputs, **{_LATENCY: latency})

@@ -3,9 +3,10 @@
 from typing import Any
 
 import fraudnet
-from fraudnet.artifact.convert import SEQUENCE, WINDOW
 from fraudnet.artifact.quantise import Variant
+from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
+from fraudnet.network.step import Step
 from fraudnet.training.trained import Facts
 
 TOLERANCE: dict[Variant, float] = {
@@ -16,7 +17,11 @@ SENTINEL_KEYS = {"layer", "form", "shrinkage", "false_alarm_rate", "distance_thr
 
 
 def contract_of(
-    facts: Facts, costs: dict[str, Any], variant: Variant, runtimes: list[str]
+    facts: Facts,
+    costs: dict[str, Any],
+    variant: Variant,
+    runtimes: list[str],
+    step: Step | None,
 ) -> dict[str, Any]:
     """The contract of an artifact made of a trained network.
 
@@ -25,10 +30,11 @@ def contract_of(
         costs: what the model takes (MACs, bytes, energy), to be stored as it is.
         variant: type of the 1x1 layers.
         runtimes: those that were seen to run it, with their versions.
+        step: of the network, where the artifact has that signature.
     """
     window = [1, facts.receptive_field]
     features = facts.experiment.features
-    contract = {
+    contract: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "created_by": f"fraudnet {fraudnet.__version__}",
@@ -61,4 +67,9 @@ def contract_of(
     }
     if features.reputation is not None:
         contract["reputation"] = features.reputation.model_dump(mode="json")
+    if step is not None:
+        contract["signatures"].append({"name": STEP, "answers": "one transaction, and a state"})
+        contract["step"] = {
+            "signature": STEP, "state": step.state_name, "length": step.length
+        }  # fmt: skip
     return contract

@@ -5,13 +5,10 @@ import tempfile
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from fraudnet.artifact.signatures import STEP, WINDOW
 from fraudnet.errors import CheckFailed
 from fraudnet.network.network import Network
-
-WINDOW = "score_window"
-"""Signature: one raw window, to the outputs of its newest transaction."""
-SEQUENCE = "score_sequence"
-"""Signature: a longer window, to the outputs of every transaction that has a whole one."""
+from fraudnet.network.step import Step
 
 
 def convert(network: Network) -> bytes:
@@ -24,9 +21,36 @@ def convert(network: Network) -> bytes:
     Raises:
         CheckFailed: the graph needs an operator that is not built into TFLite.
     """
-    module = frozen_module(network)
+    return _converted(frozen_module(network).score_window, WINDOW)
+
+
+def convert_step(network: Network) -> bytes:
+    """The network as a float32 flatbuffer with the one signature `step`.
+
+    Inputs are [1, 1] by the specification's names and a state [1, S], outputs those of `convert`
+    and the state after, by the name of the state (`Step`).
+
+    Raises:
+        CheckFailed: the graph needs an operator that is not built into TFLite.
+    """
+    step = Step(network)
+    specs = {i.name: tf.TensorSpec((1, 1), i.dtype, i.name) for i in network.specification.inputs}
+    specs[step.state_name] = tf.TensorSpec((1, step.length), tf.float32, step.state_name)
+
+    def one(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        state = inputs.pop(step.state_name)
+        outputs, after = step(inputs, state)
+        found = {name: tf.reduce_sum(value, axis=2) for name, value in outputs.items()}
+        return found | {step.state_name: after}
+
+    return _converted(_frozen(tf.function(one).get_concrete_function(**specs), specs), STEP)
+
+
+def _converted(function: "tf.types.experimental.ConcreteFunction", signature: str) -> bytes:
+    module = tf.Module()
+    module.function = function
     with tempfile.TemporaryDirectory() as directory:
-        tf.saved_model.save(module, directory, signatures={WINDOW: module.score_window})
+        tf.saved_model.save(module, directory, signatures={signature: function})
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
         try:
             return bytes(converter.convert())
@@ -53,7 +77,7 @@ def _frozen(
     function: "tf.types.experimental.ConcreteFunction", specs: dict[str, tf.TensorSpec]
 ) -> "tf.types.experimental.ConcreteFunction":
     """The same function with its variables as constants, and its inputs and outputs still named."""
-    names = list(function.structured_outputs)
+    names = sorted(function.structured_outputs)  # as the graph's outputs are
     graph = convert_variables_to_constants_v2(function)
     placed = [tensor.name for tensor in graph.inputs]
     definition = graph.graph.as_graph_def()

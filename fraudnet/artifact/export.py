@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from fraudnet.artifact.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
-from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
+from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.package import package, vector, write_atomically
 from fraudnet.artifact.quantise import Variant, quantise
+from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
 from fraudnet.artifact.verify import (
     LEAST_WINDOWS,
     TOLERANCES,
@@ -26,11 +27,15 @@ from fraudnet.artifact.verify import (
 )
 from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
+from fraudnet.network.step import Step
 from fraudnet.training.trained import Trained, Windows
 
 SHORT_VECTORS = 3
 SHORT, LONG = 6, 24
 """Transactions in a test vector at most: a whole window takes 2 kB of the file."""
+
+STEPPED = 400
+"""Windows that are answered by `step`, too, which takes as many calls as they have transactions."""
 
 REPRESENTATIVE = 8
 """Every so many of the kept windows is one that ranges of activations are taken from."""
@@ -71,18 +76,25 @@ class Converted:
     Attributes:
         trained: the network and its windows.
         model: the flatbuffer, its operators still named.
+        step: likewise, of one transaction and a state; None: the artifact goes without.
         windows: that copies are compared on, [W, R] by input; the edge cases are last.
         expected: Keras's answers, [W] by output.
     """
 
     trained: Trained
     model: bytes
+    step: bytes | None
     windows: Windows
     expected: dict[str, npt.NDArray[np.float32]]
 
 
-def converted(trained: Trained) -> Converted:
+def converted(trained: Trained, with_step: bool = True) -> Converted:
     """Convert a trained network, and ask Keras.
+
+    Args:
+        trained: the network and its windows.
+        with_step: whether artifacts have the signature of one transaction and a state as well,
+            which takes some 30 kB.
 
     Raises:
         CheckFailed: the network cannot be converted.
@@ -90,7 +102,8 @@ def converted(trained: Trained) -> Converted:
     network, inputs = trained.network, trained.network.specification.inputs
     seed = trained.facts.experiment.training.seed
     windows = with_edge_cases(varied(trained.windows, inputs, LEAST_WINDOWS, seed), inputs)
-    return Converted(trained, convert(network), windows, keras_answers(network, windows))
+    step = convert_step(network) if with_step else None
+    return Converted(trained, convert(network), step, windows, keras_answers(network, windows))
 
 
 def export(
@@ -116,7 +129,11 @@ def export(
     facts, windows, expected = source.trained.facts, source.windows, source.expected
     kept = source.trained.windows
     representative = {name: values[::REPRESENTATIVE] for name, values in kept.items()}
-    model = slim(quantise(source.model, variant, WINDOW, representative), SEQUENCE)
+    step = None
+    # Ranges of activations are those of windows: in integers a step would answer otherwise.
+    if source.step is not None and variant != "int8":
+        step = quantise(source.step, variant, STEP, {})
+    model = slim(quantise(source.model, variant, WINDOW, representative), SEQUENCE, step)
     tolerance = TOLERANCES[variant]
     found: dict[str, Answers] = {}
     parity: dict[str, Parity] = {}
@@ -125,6 +142,8 @@ def export(
         name = version_of(runtime)
         try:
             found[name] = answers_of(runtime, model, WINDOW, windows)
+            if step is not None:
+                stepped = answers_of(runtime, model, STEP, _stepped(windows))
         except NotLoaded as reason:
             not_loaded[name] = str(reason)
             continue
@@ -132,13 +151,21 @@ def export(
             parity[name] = check_parity(
                 found[name], expected, facts.threshold.probability, tolerance
             )
+            if step is not None:
+                check_parity(
+                    stepped,
+                    _stepped(found[name].outputs),
+                    facts.threshold.probability,
+                    TOLERANCES["float32"],
+                )
         except CheckFailed as error:
             raise CheckFailed(f"{variant} in {name}: {error}") from error
     if not parity:
         raise CheckFailed(f"no runtime runs the {variant} artifact: {not_loaded}")
     answered = next(iter(found.values()))
     costs = costs_of(model)
-    contract = contract_of(facts, costs, variant, list(parity))
+    terms = None if step is None else Step(source.trained.network)
+    contract = contract_of(facts, costs, variant, list(parity), terms)
     vectors = _vectors(windows, answered.outputs)
     content = package(model, contract, vectors)
     write_atomically(path, content)
@@ -153,6 +180,11 @@ def export(
         worst={name: values[worst] for name, values in windows.items()},
         costs=costs,
     )
+
+
+def _stepped(values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Of the windows that are gone through one transaction at a time, the edge cases among them."""
+    return {name: each[-STEPPED:] for name, each in values.items()}
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:

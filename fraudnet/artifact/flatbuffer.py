@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 IDENTIFIER = b"TFL3"
 
 
-def slim(model: bytes, also: str) -> bytes:
+def slim(model: bytes, also: str, step: bytes | None = None) -> bytes:
     """The same graph without what no runtime reads, and called by a second name too.
 
     Gone are the names of inner tensors, metadata, empty quantisation, and all but one of equal
@@ -21,37 +21,69 @@ def slim(model: bytes, also: str) -> bytes:
         also: a second signature of the same graph, for inputs of other lengths: a runtime resizes
             them, and as the graph holds no fixed length but theirs, it answers at as many
             positions.
+        step: a flatbuffer of another graph with one signature, which shares the constants.
     """
-    root = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(model), 0))
+    root = _read(model)
     root.description = root.metadata = root.metadataBuffer = None
     (signature,) = root.signatureDefs
-    (graph,) = root.subgraphs
-    named = {t.tensorIndex for t in (*signature.inputs, *signature.outputs)}
-    for index, tensor in enumerate(graph.tensors):
-        if index not in named:
-            tensor.name = None
-        if tensor.quantization is not None and not _any(tensor.quantization.scale):
-            tensor.quantization = None
-        tensor.shapeSignature = None
-    graph.name = None
-    _share_buffers(root)
-    for operator in graph.operators:
-        operator.builtinOptions = _Shared.of(operator.builtinOptions)
     root.signatureDefs = [signature, _renamed(signature, also)]
+    if step is not None:
+        _append(root, _read(step))
+    named: dict[int, set[int]] = {}
+    for each in root.signatureDefs:
+        own = {t.tensorIndex for t in (*each.inputs, *each.outputs)}
+        named.setdefault(each.subgraphIndex, set()).update(own)
+    for number, graph in enumerate(root.subgraphs):
+        for index, tensor in enumerate(graph.tensors):
+            if index not in named[number]:
+                tensor.name = None
+            if tensor.quantization is not None and not _any(tensor.quantization.scale):
+                tensor.quantization = None
+            tensor.shapeSignature = None
+        graph.name = None
+        for operator in graph.operators:
+            operator.builtinOptions = _Shared.of(operator.builtinOptions)
+    _share_buffers(root)
     builder = _SharingBuilder(len(model))
     builder.Finish(root.Pack(builder), IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _read(model: bytes) -> Any:  # noqa: ANN401  (generated classes have no types)
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(model), 0))
+
+
+def _append(root: Any, other: Any) -> None:  # noqa: ANN401
+    """Add the one graph of another model, with its signature, operators' codes and constants."""
+    (graph,), (signature,) = other.subgraphs, other.signatureDefs
+    codes = [_code(each) for each in root.operatorCodes]
+    for each in other.operatorCodes:
+        if _code(each) not in codes:
+            codes.append(_code(each))
+            root.operatorCodes.append(each)
+    for operator in graph.operators:
+        operator.opcodeIndex = codes.index(_code(other.operatorCodes[operator.opcodeIndex]))
+    for tensor in graph.tensors:
+        tensor.buffer += len(root.buffers)
+    root.buffers += other.buffers
+    signature.subgraphIndex = len(root.subgraphs)
+    root.subgraphs.append(graph)
+    root.signatureDefs.append(signature)
+
+
+def _code(code: Any) -> tuple[int, int]:  # noqa: ANN401
+    return code.builtinCode, code.version
 
 
 def _any(values: npt.NDArray[np.float32] | None) -> bool:
     return values is not None and len(values) > 0
 
 
-def _share_buffers(root: Any) -> None:  # noqa: ANN401  (generated classes have no types)
+def _share_buffers(root: Any) -> None:  # noqa: ANN401
     """Equal constants once; the first buffer, which is empty, for tensors that are computed."""
     kept = [root.buffers[0]]
     places: dict[bytes, int] = {}
-    for tensor in root.subgraphs[0].tensors:
+    for tensor in (tensor for graph in root.subgraphs for tensor in graph.tensors):
         data = root.buffers[tensor.buffer].data
         content = b"" if data is None else bytes(data)
         if content and content not in places:

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from fraudnet.artifact.convert import SEQUENCE
+from fraudnet.artifact.signatures import SEQUENCE
 from fraudnet.device.contract import DISTANCE, PROBABILITY
 from fraudnet.windows.chunks import chunks_over
 from fraudnet.windows.histories import Histories

@@ -11,12 +11,13 @@ from ai_edge_litert.interpreter import Interpreter
 from scipy.special import logit
 from sklearn.metrics import average_precision_score
 
-from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
+from fraudnet.artifact.convert import convert
 from fraudnet.artifact.costs import costs_of
 from fraudnet.artifact.export import REPRESENTATIVE, Exported, converted, export
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import VARIANTS, Variant, quantise
 from fraudnet.artifact.sequences import score_rows
+from fraudnet.artifact.signatures import SEQUENCE, WINDOW
 from fraudnet.artifact.verify import keras_answers
 from fraudnet.device.contract import PROBABILITY
 from fraudnet.errors import CheckFailed
@@ -56,7 +57,11 @@ class VariantFigures:
 
 
 def measure_variants(
-    trained: Trained, prepared: Prepared, folder: Path, variants: Sequence[Variant] = VARIANTS
+    trained: Trained,
+    prepared: Prepared,
+    folder: Path,
+    variants: Sequence[Variant] = VARIANTS,
+    with_step: bool = True,
 ) -> tuple[list[VariantFigures], list[Exported]]:
     """Export each variant to `fraud.VARIANT.tflite` and score the test period with it.
 
@@ -65,6 +70,7 @@ def measure_variants(
         prepared: the data; its test period is scored.
         folder: where the files are written.
         variants: which.
+        with_step: whether they have the signature of one transaction and a state (`converted`).
 
     Raises:
         InputError: a file cannot be written.
@@ -76,7 +82,7 @@ def measure_variants(
     by_keras = score(trained.network, prepared.histories, rows)[PROBABILITY]
     is_fraud, threshold = prepared.histories.is_fraud[rows], facts.threshold.probability
     battery = facts.experiment.battery
-    source = converted(trained)
+    source = converted(trained, with_step)
     found: list[VariantFigures] = []
     written: list[Exported] = []
     for variant in variants:

@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="where the files are written"
     )
+    parser.add_argument(
+        "--step", action=argparse.BooleanOptionalAction, default=True,
+        help="as of `fraudnet export` (default: with it)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
@@ -61,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
     print(prepared.report.line(), file=sys.stderr)
-    found, written = measure_variants(trained, prepared, arguments.output)
+    found, written = measure_variants(trained, prepared, arguments.output, with_step=arguments.step)
     errors: dict[str, dict[str, float]] = {
         each.variant: layer_errors(trained, each.variant)
         for each in found

@@ -32,6 +32,7 @@ class Artifact:
 
     contract: Contract
     network: Network
+    model: bytes  # the flatbuffer
     sha256: str
 
 
@@ -56,7 +57,7 @@ def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
         _check_match("input", {i.name: (i.shape, i.dtype) for i in contract.inputs}, network.inputs)
         _check_match("output", contract.outputs, network.outputs)
         _check_answers(contract, network, documents[VECTORS])
-        return Artifact(contract, network, hashlib.sha256(content).hexdigest())
+        return Artifact(contract, network, model, hashlib.sha256(content).hexdigest())
 
 
 def read_documents(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ FORMAT_VERSION = 2
 VERSIONS = (1, FORMAT_VERSION)
 """That are read."""
 VERSION_1_TOLERANCE = 2e-3
+MOST_STATE = 1_000_000
 MOST_TOLERANCE = 0.1  # with more the test vectors would check nothing
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
@@ -52,6 +53,15 @@ class ReputationTerms:
 
 
 @dataclass(frozen=True)
+class StepTerms:
+    """The signature that takes one transaction and a state, [1, length], and gives the next."""
+
+    signature: str
+    state: str  # its name among inputs and outputs
+    length: int
+
+
+@dataclass(frozen=True)
 class Contract:
     """The part of `contract.json` that the scorer acts on."""
 
@@ -63,6 +73,7 @@ class Contract:
     tolerance: float  # of the answers to its test vectors, absolute or relative
     reputation: ReputationTerms | None  # None: the network reads none
     distance_threshold: float | None  # above it a transaction is unfamiliar; None: not judged
+    step: StepTerms | None = None  # None: there is none
 
     @property
     def columns(self) -> dict[str, str]:
@@ -112,6 +123,7 @@ def parse_contract(document: object) -> Contract:
         tolerance=tolerance,
         reputation=_reputation(document, inputs),
         distance_threshold=_distance_threshold(document),
+        step=_step(document),
     )
 
 
@@ -154,6 +166,20 @@ def _reputation(document: Mapping[str, Any], inputs: tuple[Input, ...]) -> Reput
         columns=columns,
         max_age_days=_get(terms, "max_age_days", float, "reputation"),
         key=key,
+    )
+
+
+def _step(document: Mapping[str, Any]) -> StepTerms | None:
+    if "step" not in document:
+        return None
+    terms = _get(document, "step", dict)
+    length = _get(terms, "length", int, "step")
+    if not 1 <= length <= MOST_STATE:
+        raise ArtifactError(f"contract.json: step.length is {length}; expected 1 to {MOST_STATE:,}")
+    return StepTerms(
+        signature=_get(terms, "signature", str, "step"),
+        state=_get(terms, "state", str, "step"),
+        length=length,
     )
 
 

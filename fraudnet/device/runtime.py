@@ -34,9 +34,8 @@ class Network:
     """
 
     def __init__(self, model: bytes, signature: str) -> None:
-        runtime = _import_runtime()
         try:
-            self._interpreter = runtime.Interpreter(model_content=model, num_threads=1)
+            self._interpreter = load(model)
             self._interpreter.allocate_tensors()
             # Held no longer than this: the interpreter refuses to run while it is referenced.
             runner = self._interpreter.get_signature_runner(signature)
@@ -48,7 +47,8 @@ class Network:
         except (ValueError, RuntimeError, KeyError, MemoryError) as error:
             reason = " ".join(str(error).split())
             raise ArtifactError(
-                f"{runtime.__name__.split('.')[0]} cannot load signature {signature!r} ({reason}); "
+                f"{_import_runtime().__name__.split('.')[0]} cannot load signature {signature!r} "
+                f"({reason}); "
                 f"export the artifact again, or try another runtime with {CHOICE}"
             ) from error
         # Tensors are set by index, twice as fast as by signature, and that reaches the first alone.
@@ -68,6 +68,16 @@ class Network:
             name: self._interpreter.get_tensor(tensor.index).item(0)
             for name, tensor in self.outputs.items()
         }
+
+
+def load(model: bytes) -> Any:  # noqa: ANN401  (the runtime's own class)
+    """An interpreter of the model, of the runtime that is installed, on one thread.
+
+    Raises:
+        DeviceInputError: none is installed, or not the one asked for.
+        ValueError, RuntimeError, MemoryError: the runtime cannot load the model.
+    """
+    return _import_runtime().Interpreter(model_content=model, num_threads=1)
 
 
 def _tensors(details: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:

@@ -136,6 +136,7 @@ class Network:
         fingerprint: the same inputs to the activations that the distance is taken of.
         hidden: the same inputs to the activations that it could be taken of, by layer: "features",
             "stem", "block0" ... and "head".
+        sentinel_layer: of `hidden`, that the distance is taken of.
         receptive_field: R, positions that one score depends on, its own included.
     """
 
@@ -145,6 +146,7 @@ class Network:
     scores: keras.Model
     fingerprint: keras.Model
     hidden: keras.Model
+    sentinel_layer: str
     receptive_field: int
 
     @property
@@ -222,7 +224,8 @@ def build_network(
     fields["head"] = x, receptive_field
     # An earlier layer has a position more for each that the later ones look back over.
     hidden = {name: newest(each, receptive_field - field) for name, (each, field) in fields.items()}
-    fingerprint = hidden[sentinel.layer or f"block{len(config.dilations) - 1}"]
+    sentinel_layer = sentinel.layer or f"block{len(config.dilations) - 1}"
+    fingerprint = hidden[sentinel_layer]
     x = keras.layers.SpatialDropout1D(config.dropout, name="dropout")(x)
     logit = Conv1x1(1, name="logit")(x)
     outputs = {
@@ -236,6 +239,7 @@ def build_network(
         scores=keras.Model(inputs, outputs, name="scores"),
         fingerprint=keras.Model(inputs, fingerprint, name="fingerprint"),
         hidden=keras.Model(inputs, hidden, name="hidden"),
+        sentinel_layer=sentinel_layer,
         receptive_field=receptive_field,
     )
 

@@ -7,8 +7,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
+from fraudnet.artifact.convert import convert
 from fraudnet.artifact.flatbuffer import slim
+from fraudnet.artifact.signatures import SEQUENCE, WINDOW
 from fraudnet.energy.counting import count_bytes
 from fraudnet.network.network import Network
 from tests.network.examples import SMALL, batch, random_network

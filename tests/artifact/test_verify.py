@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fraudnet.artifact import export as export_module
 from fraudnet.artifact.answering import Answers as Found
 from fraudnet.artifact.answering import answers_of
-from fraudnet.artifact.convert import WINDOW
 from fraudnet.artifact.export import converted, export
+from fraudnet.artifact.signatures import WINDOW
 from fraudnet.artifact.verify import (
     TOLERANCES,
     Parity,

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from fraudnet.network.network import Network, NetworkConfig, build_network
+from fraudnet.network.network import Network, NetworkConfig, Sentinel, build_network
 from fraudnet.windows.specification import (
     EPISODE,
     CategoricalColumn,
@@ -98,10 +98,11 @@ def random_network(
     seed: int = 0,
     specification: FeatureSpecification = SPECIFICATION,
     calibration_knots: int = 0,
+    sentinel: Sentinel = Sentinel(),  # noqa: B008
 ) -> Network:
     """All weights random, fitted parts included; probabilities far from 0 and 1."""
     keras.utils.set_random_seed(seed)
-    network = build_network(config, specification, calibration_knots)
+    network = build_network(config, specification, calibration_knots, sentinel)
     rng = np.random.default_rng(seed)
     for weight in network.scores.weights:
         kind, shape = weight.path.split("/")[-1], tuple(weight.shape)
