@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input
 from fraudnet.device.window import History, Window
 
 ROUND = 2_000  # decisions that are timed
-WARM_UP = 300
+WARM_UP = 500  # every history once
 DAY_US = 86_400_000_000
 DAYS = (1, 7, 30)
 
@@ -89,11 +90,19 @@ def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
         window_length=1,
         inputs=tuple(replace(entry, shape=(1, 1)) for entry in contract.inputs),
     )
-    window, states = Window(terms), {}
+    window = Window(terms)
+    states: dict[int, NDArray[np.float32]] = {}
 
     def one(history: History, at: int) -> dict[str, Any]:
-        of = (history.timestamp_us, history.amount, history.columns, history.reputation)
-        return window.fill(History(*(each[at : at + 1 or None] for each in of)))
+        newest = slice(at, at + 1 or None)
+        return window.fill(
+            History(
+                timestamp_us=history.timestamp_us[newest],
+                amount=history.amount[newest],
+                columns=history.columns[newest],
+                reputation=history.reputation[newest],
+            )
+        )
 
     def decide(history: History) -> float:
         key = id(history)
