@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from benchmarks.compression_data import load_source
 from benchmarks.compression_plan import METHODS, SIZES, Plan, Row
 from benchmarks.detection import versions
@@ -87,23 +87,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        words: the command line after the program; by default the process's own.
-
-    Returns:
-        The exit status: 0 done, 2 wrong input.
-    """
-    given = sys.argv[1:] if words is None else list(words)
-    arguments = parser().parse_args(given)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        _run(arguments, shlex.join(["python", "-m", "benchmarks.compression", *given]))
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:

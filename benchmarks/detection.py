@@ -1,8 +1,6 @@
 """How well fraud is detected, by public protocols, beside peers measured in the same run."""
 
 import argparse
-import os
-import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -15,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import handbook, handbook_results, kinds, sparkov
+from benchmarks.command_line import run
 from benchmarks.handbook_comparison import (
     BOOSTING,
     WITH_REPUTATION,
@@ -151,24 +150,13 @@ def _add_handbook_arguments(made: argparse.ArgumentParser) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command.
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
 
-    Args:
-        words: the command line after the program; by default the process's own.
 
-    Returns:
-        The exit status: 0 done, 2 wrong input.
-    """
-    given = sys.argv[1:] if words is None else list(words)
-    arguments = parser().parse_args(given)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    run = _run_handbook if arguments.protocol == "handbook" else _run_protocol
-    try:
-        run(arguments, shlex.join(["python", "-m", "benchmarks.detection", *given]))
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    return 0
+def _run(arguments: argparse.Namespace, command: str) -> None:
+    protocol = _run_handbook if arguments.protocol == "handbook" else _run_protocol
+    protocol(arguments, command)
 
 
 def _run_handbook(arguments: argparse.Namespace, command: str) -> None:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import pickle
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from benchmarks.inference_contestants import CONTESTANTS, contract_of, features_of
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.speed_data import load_fold
@@ -54,8 +54,8 @@ example:
   {PROGRAM} --data handbook.parquet --json benchmarks/results/inference.json"""
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     made = argparse.ArgumentParser(
         PROGRAM, description=_DESCRIPTION, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -63,21 +63,22 @@ def main(words: Sequence[str] | None = None) -> int:
     made.add_argument("--data", type=Path, metavar="FILE", help="the Handbook's transactions")
     made.add_argument("--rounds", type=int, default=3, metavar="N", help="(default: 3)")
     made.add_argument("--json", type=Path, metavar="FILE", help="file to write all figures to")
-    given = list(sys.argv[1:] if words is None else words)
-    options = made.parse_args(given)
-    try:
-        if options.json:
-            refuse_unwritable(options.json)
-        fold = load_fold(options.data, 28, 1)
-        report = measure(fold.histories, fold.training, options.rounds)
-        report["command"] = f"{PROGRAM} {shlex.join(given)}".strip()
-        if options.json:
-            write_results(options.json, report)
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
+
+
+def _run(options: argparse.Namespace, command: str) -> None:
+    if options.json:
+        refuse_unwritable(options.json)
+    fold = load_fold(options.data, 28, 1)
+    report = measure(fold.histories, fold.training, options.rounds) | {"command": command}
+    if options.json:
+        write_results(options.json, report)
     _print(report)
-    return 0
 
 
 def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The network in fewer bits, by ai-edge-quantizer and by TensorFlow's converter, fold by fold."""
 
 import argparse
-import shlex
 import sys
 import tempfile
 import warnings
@@ -16,11 +15,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from benchmarks.detection import versions
 from benchmarks.handbook_folds import FOLDS, Fold, latest_test_end, rows_of
 from benchmarks.handbook_task import DELAY_DAYS
 from benchmarks.results_file import refuse_unwritable, write_results
-from fraudnet.errors import InputError
 from fraudnet.transactions.reading import ReadOptions, read_transactions
 from fraudnet.transactions.recipe import load_recipe
 from fraudnet.windows.chunks import windows_of
@@ -54,8 +53,8 @@ example:
   {PROGRAM} --data handbook.parquet --json benchmarks/results/quantisation.json"""
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     made = argparse.ArgumentParser(
         PROGRAM, description=_DESCRIPTION, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -64,25 +63,23 @@ def main(words: Sequence[str] | None = None) -> int:
     made.add_argument("--folds", type=int, nargs="+", choices=FOLDS, default=list(FOLDS))
     made.add_argument("--epochs", type=int, metavar="N", help="of the training (default: its own)")
     made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
-    given = list(sys.argv[1:] if words is None else words)
-    options = made.parse_args(given)
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
+
+
+def _run(options: argparse.Namespace, command: str) -> None:
     rows: list[dict[str, Any]] = []
-    try:
+    if options.json:
+        refuse_unwritable(options.json)
+    for row in measure(options.data, options.folds, options.epochs):
+        rows.append(row)
         if options.json:
-            refuse_unwritable(options.json)
-        for row in measure(options.data, options.folds, options.epochs):
-            rows.append(row)
-            if options.json:
-                report = {
-                    "command": f"{PROGRAM} {shlex.join(given)}", "versions": versions(),
-                    "rows": rows,
-                }  # fmt: skip
-                write_results(options.json, report)
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
+            write_results(options.json, {"command": command, "versions": versions(), "rows": rows})
     _print(rows)
-    return 0
 
 
 def measure(data: Path, numbers: Sequence[int], epochs: int | None) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from benchmarks.detection import versions
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.speed_data import load_fold
@@ -70,23 +70,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        words: the command line after the program; by default the process's own.
-
-    Returns:
-        The exit status: 0 done, 2 wrong input.
-    """
-    given = sys.argv[1:] if words is None else list(words)
-    arguments = parser().parse_args(given)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        _run(arguments, shlex.join(["python", "-m", "benchmarks.speed", *given]))
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import platform
-import shlex
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
+from benchmarks.command_line import run
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.windows_growth import DEFAULT_ROWS, LEAST_ROWS, growth, growth_table
 from benchmarks.windows_on_disk import DEFAULT_ROWS as ON_DISK_ROWS
@@ -80,22 +80,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command.
-
-    Args:
-        words: the command line after the program; by default the process's own.
-
-    Returns:
-        The exit status: 0 done, 2 wrong input.
-    """
-    given = sys.argv[1:] if words is None else list(words)
-    arguments = parser().parse_args(given)
-    try:
-        _run(arguments, shlex.join([*PROGRAM.split(), *given]))
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:
