@@ -23,6 +23,7 @@ from benchmarks.command_line import run
 from benchmarks.inference_contestants import CONTESTANTS, contract_of, features_of
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.speed_data import load_fold
+from fraudnet.device.contract import StepTerms
 from fraudnet.device.window import History
 from fraudnet.errors import InputError
 
@@ -87,8 +88,9 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
 
     from fraudnet.artifact.convert import convert, convert_step
     from fraudnet.artifact.flatbuffer import slim
-    from fraudnet.artifact.signatures import SEQUENCE
+    from fraudnet.artifact.signatures import SEQUENCE, STEP
     from fraudnet.network.network import NetworkConfig, build_network
+    from fraudnet.network.step import Step
 
     keras.utils.set_random_seed(0)
     network = build_network(NetworkConfig(), histories.specification)
@@ -97,7 +99,8 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
     given = [_history(histories, int(row), network.receptive_field) for row in rows]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        contract = contract_of(histories.specification, network.receptive_field)
+        terms = StepTerms(STEP, Step(network).length)
+        contract = contract_of(histories.specification, network.receptive_field, terms)
         (folder / "given.pickle").write_bytes(pickle.dumps((contract, given)))
         model = slim(convert(network), SEQUENCE, convert_step(network))
         (folder / "model.tflite").write_bytes(model)

@@ -13,14 +13,13 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input
+from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input, StepTerms
 from fraudnet.device.window import History, Window
 
 ROUND = 2_000  # decisions that are timed
@@ -31,7 +30,11 @@ DAYS = (1, 7, 30)
 Decide = Callable[[History], float]
 
 
-def contract_of(specification: Any, length: int) -> Contract:  # noqa: ANN401  (TensorFlow's side)
+def contract_of(
+    specification: Any,  # noqa: ANN401  (TensorFlow's side)
+    length: int,
+    step: StepTerms | None = None,
+) -> Contract:
     """The terms of the benchmark's network, as a device reads them."""
     return Contract(
         signature="score_window",
@@ -51,6 +54,7 @@ def contract_of(specification: Any, length: int) -> Contract:  # noqa: ANN401  (
         tolerance=1e-4,
         distance_threshold=None,
         reputation=None,
+        step=step,
     )
 
 
@@ -84,24 +88,16 @@ def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
     os.environ["FRAUDNET_TFLITE_RUNTIME"] = runtime
     from fraudnet.device.stepping import Stepper
 
-    stepper = Stepper((folder / "model.tflite").read_bytes(), "step")
-    terms = replace(
-        contract,
-        window_length=1,
-        inputs=tuple(replace(entry, shape=(1, 1)) for entry in contract.inputs),
-    )
-    window = Window(terms)
+    stepper = Stepper((folder / "model.tflite").read_bytes(), contract)
     states: dict[int, NDArray[np.float32]] = {}
 
-    def one(history: History, at: int) -> dict[str, Any]:
-        newest = slice(at, at + 1 or None)
-        return window.fill(
-            History(
-                timestamp_us=history.timestamp_us[newest],
-                amount=history.amount[newest],
-                columns=history.columns[newest],
-                reputation=history.reputation[newest],
-            )
+    def one(history: History, at: int, state: NDArray[np.float32]) -> Any:  # noqa: ANN401
+        return stepper.step(
+            history.timestamp_us[at],
+            history.amount[at],
+            history.columns[at],
+            history.reputation[at],
+            state,
         )
 
     def decide(history: History) -> float:
@@ -109,9 +105,10 @@ def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
         if key not in states:  # in the warm-up
             state = stepper.begin()
             for at in range(len(history.amount) - 1):
-                _, state = stepper.step(one(history, at), state)
+                _, state = one(history, at, state)
             states[key] = state
-        return stepper.step(one(history, -1), states[key])[0][PROBABILITY]
+        found: float = one(history, -1, states[key])[0][PROBABILITY]
+        return found
 
     return decide
 

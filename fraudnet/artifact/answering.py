@@ -19,8 +19,8 @@ import numpy.typing as npt
 from fraudnet.artifact.signatures import STEP
 from fraudnet.device.contract import DISTANCE, PROBABILITY
 from fraudnet.device.errors import DeviceInputError
-from fraudnet.device.runtime import CHOICE, RUNTIMES, Network
-from fraudnet.device.stepping import Stepper
+from fraudnet.device.runtime import CHOICE, RUNTIMES, Network, load
+from fraudnet.device.stepping import STATE
 
 Windows = dict[str, npt.NDArray[np.generic]]
 MOST_SECONDS = 600.0
@@ -72,7 +72,7 @@ def answers_of(runtime: str, model: bytes, signature: str, windows: Windows) -> 
         runtime: one of `installed`.
         model: the flatbuffer.
         signature: that takes one window.
-        windows: [W, R] by input.
+        windows: [W, R] by input; for `step`, in the order of the specification.
 
     Raises:
         NotLoaded: the runtime lacks an operator, crashes, or needs too long.
@@ -120,19 +120,20 @@ def _answer(signature: str, model: str, given: str, found: str) -> None:
 
 def _step_through(model: bytes, windows: Windows, found: str) -> None:
     """Each window's transactions in turn, from the state before the first; the newest's answer."""
-    stepper = Stepper(model, STEP)
+    run = load(model).get_signature_runner(STEP)
+    (_, length) = run.get_input_details()[STATE]["shape"]
     count = len(windows["valid"])
     outputs = {name: np.empty(count, np.float32) for name in (PROBABILITY, DISTANCE)}
     latency = np.empty(count, np.int64)
     for i in range(count):
-        state = stepper.begin()
-        for at in np.flatnonzero(windows["valid"][i]):
-            inputs = {name: v[i : i + 1, at : at + 1] for name, v in windows.items()}
+        answer = {STATE: np.zeros((1, length), np.float32)}
+        rows = np.stack([values[i] for values in windows.values()], axis=-1).astype(np.float32)
+        for row in rows[windows["valid"][i] > 0]:
             begin = time.perf_counter_ns()
-            answer, state = stepper.step(inputs, state)
+            answer = run(transaction=row[None], state=answer[STATE])
             latency[i] = time.perf_counter_ns() - begin
-        for name, value in answer.items():
-            outputs[name][i] = value
+        for name, values in outputs.items():
+            values[i] = answer[name].item()
     np.savez(found, **outputs, **{_LATENCY: latency})
 
 

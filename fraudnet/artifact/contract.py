@@ -69,7 +69,5 @@ def contract_of(
         contract["reputation"] = features.reputation.model_dump(mode="json")
     if step is not None:
         contract["signatures"].append({"name": STEP, "answers": "one transaction, and a state"})
-        contract["step"] = {
-            "signature": STEP, "state": step.state_name, "length": step.length
-        }  # fmt: skip
+        contract["step"] = {"signature": STEP, "length": step.length}
     return contract

@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from fraudnet.artifact.signatures import STEP, WINDOW
+from fraudnet.device.stepping import STATE, TRANSACTION
 from fraudnet.errors import CheckFailed
 from fraudnet.network.network import Network
 from fraudnet.network.step import Step
@@ -27,21 +28,20 @@ def convert(network: Network) -> bytes:
 def convert_step(network: Network) -> bytes:
     """The network as a float32 flatbuffer with the one signature `step`.
 
-    Inputs are [1, 1] by the specification's names and a state [1, S], outputs those of `convert`
-    and the state after, by the name of the state (`Step`).
+    Inputs are `transaction` [1, I], the specification's as float32 in its order, and `state`
+    [1, S]; outputs those of `convert` and `state`, the one after (`Step`).
 
     Raises:
         CheckFailed: the graph needs an operator that is not built into TFLite.
     """
     step = Step(network)
-    specs = {i.name: tf.TensorSpec((1, 1), i.dtype, i.name) for i in network.specification.inputs}
-    specs[step.state_name] = tf.TensorSpec((1, step.length), tf.float32, step.state_name)
+    lengths = {TRANSACTION: len(network.specification.inputs), STATE: step.length}
+    specs = {name: tf.TensorSpec((1, n), tf.float32, name) for name, n in lengths.items()}
 
-    def one(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        state = inputs.pop(step.state_name)
-        outputs, after = step(inputs, state)
+    def one(transaction: tf.Tensor, state: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs, after = step(transaction, state)
         found = {name: tf.reduce_sum(value, axis=2) for name, value in outputs.items()}
-        return found | {step.state_name: after}
+        return found | {STATE: after}
 
     return _converted(_frozen(tf.function(one).get_concrete_function(**specs), specs), STEP)
 

@@ -143,7 +143,8 @@ def export(
         try:
             found[name] = answers_of(runtime, model, WINDOW, windows)
             if step is not None:
-                stepped = answers_of(runtime, model, STEP, _stepped(windows))
+                in_order = {i.name: windows[i.name] for i in facts.experiment.features.inputs}
+                stepped = answers_of(runtime, model, STEP, _stepped(in_order))
         except NotLoaded as reason:
             not_loaded[name] = str(reason)
             continue

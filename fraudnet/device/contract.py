@@ -57,7 +57,6 @@ class StepTerms:
     """The signature that takes one transaction and a state, [1, length], and gives the next."""
 
     signature: str
-    state: str  # its name among inputs and outputs
     length: int
 
 
@@ -176,11 +175,7 @@ def _step(document: Mapping[str, Any]) -> StepTerms | None:
     length = _get(terms, "length", int, "step")
     if not 1 <= length <= MOST_STATE:
         raise ArtifactError(f"contract.json: step.length is {length}; expected 1 to {MOST_STATE:,}")
-    return StepTerms(
-        signature=_get(terms, "signature", str, "step"),
-        state=_get(terms, "state", str, "step"),
-        length=length,
-    )
+    return StepTerms(_get(terms, "signature", str, "step"), length)
 
 
 def _distance_threshold(document: Mapping[str, Any]) -> float | None:

@@ -56,23 +56,17 @@ class Step:
         """Numbers in a state."""
         return sum(kept.numbers for kept in self._kept.values())
 
-    @property
-    def state_name(self) -> str:
-        """Of the state among the inputs, none of which is called so."""
-        name, taken = "state", {i.name for i in self._network.specification.inputs}
-        while name in taken:
-            name += "_"
-        return name
+    def __call__(self, transaction: Any, state: Any) -> tuple[dict[str, Any], Any]:
+        """Raw inputs [1, I] and state [1, S], to outputs [1, 1, 1] by name and the state after.
 
-    def __call__(self, inputs: dict[str, Any], state: Any) -> tuple[dict[str, Any], Any]:
-        """Raw inputs [1, 1] by name and state [1, S], to outputs [1, 1, 1] by name and state."""
+        The inputs are those of the specification, in its order, as float32, which holds days,
+        seconds and places in a vocabulary exactly.
+        """
         network, layer = self._network, self._network.scores.get_layer
         memory = _Memory(state, self._kept)
-        entries = network.specification.inputs
-        now = ops.stack([ops.cast(inputs[i.name], "float32") for i in entries], axis=-1)
-        # Float32 holds days, seconds and places in a vocabulary exactly.
-        past = memory.grown("inputs", now)
-        window = {i.name: ops.cast(past[..., n], i.dtype) for n, i in enumerate(entries)}
+        past = memory.grown("inputs", transaction[:, None])
+        entries = enumerate(network.specification.inputs)
+        window = {i.name: ops.cast(past[..., n], i.dtype) for n, i in entries}
         x, valid = network.features(window)
         hidden = {"features": x}
         hidden["stem"] = x = layer("stem")(x)

@@ -1,20 +1,24 @@
 """The signature of one transaction and a state: in both runtimes, beside the window's."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from fraudnet.artifact.answering import answers_of, installed
 from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import Variant, quantise
 from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
-from fraudnet.device.artifact import read_documents
+from fraudnet.device.artifact import open_artifact, read_documents
+from fraudnet.device.contract import Contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.stepping import Stepper
+from fraudnet.device.transactions import Scalar
+from fraudnet.device.window import History, Window
 from fraudnet.network.network import Network
-from tests.network.examples import SMALL, batch, random_network
+from tests.network.examples import SMALL, SPECIFICATION, batch, random_network
 from tests.training.world import World
 
 
@@ -41,6 +45,7 @@ def test_a_step_answers_as_the_window_that_ends_with_it(
     models: dict[str, bytes], runtime: str, variant: str
 ) -> None:
     windows = batch(5, [1, 2, 29, 60], 29)
+    windows = {i.name: windows[i.name] for i in SPECIFICATION.inputs}
     by_window = answers_of(runtime, models[variant], WINDOW, windows)
     by_step = answers_of(runtime, models[variant], STEP, windows)
     for name, expected in by_window.outputs.items():
@@ -53,26 +58,63 @@ def test_both_graphs_share_their_weights(network: Network, models: dict[str, byt
     assert models["float32"].count(kernel) == models["window alone"].count(kernel) == 1
 
 
-def test_a_state_is_left_as_it_is_and_gives_the_same_again(models: dict[str, bytes]) -> None:
-    stepper = Stepper(models["float32"], STEP)
-    inputs = {name: v[:, -1:] for name, v in batch(6, [5], 29).items()}
-    begin = stepper.begin()
-    first, after = stepper.step(inputs, begin)
-    assert not begin.any()
-    assert after.any()
-    assert stepper.step(inputs, begin)[0] == first
-    assert stepper.step(inputs, after)[0] != first
+def history(contract: Contract, count: int) -> History:
+    """Random transactions an hour apart, with unknown categories, nulls and unknown reputation."""
+    rng = np.random.default_rng(0)
+    columns: list[dict[str, Scalar]] = []
+    reputation: list[dict[str, int]] = []
+    for _ in range(count):
+        columns.append(
+            {
+                entry.column: [*entry.vocabulary, "never seen", None][
+                    rng.integers(len(entry.vocabulary) + 2)
+                ]
+                if entry.vocabulary
+                else [float(rng.normal()), None][rng.integers(2)]
+                for entry in contract.inputs
+                if entry.column
+            }
+        )
+        counts = {e.statistic: int(rng.integers(9)) for e in contract.inputs if e.statistic}
+        reputation.append(counts if rng.random() < 0.7 else {})
+    return History(
+        timestamp_us=[1_745_000_000_123_456 + 3_600_000_000 * i for i in range(count)],
+        amount=[float(x) for x in rng.lognormal(3, 1, count)],
+        columns=columns,
+        reputation=reputation,
+    )
 
 
-def test_without_a_step_it_says_so(models: dict[str, bytes]) -> None:
-    with pytest.raises(ArtifactError, match="no signature 'step' that runs"):
-        Stepper(models["window alone"], STEP)
+def test_a_device_that_keeps_a_state_decides_as_one_that_keeps_windows(world: World) -> None:
+    artifact = open_artifact(world.artifact)
+    contract, window = artifact.contract, Window(artifact.contract)
+    given, stepper = history(contract, 12), Stepper(artifact.model, artifact.contract)
+    state = stepper.begin()
+    for at in range(12):
+        before = state.copy()
+        answer, after = stepper.step(
+            given.timestamp_us[at], given.amount[at], given.columns[at], given.reputation[at], state
+        )
+        seen = (given.timestamp_us, given.amount, given.columns, given.reputation)
+        expected = artifact.network.run(window.fill(History(*(e[: at + 1] for e in seen))))  # type: ignore[arg-type]
+        assert answer == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        np.testing.assert_array_equal(state, before)
+        state = after
+
+
+def test_without_a_step_it_says_so(world: World, models: dict[str, bytes]) -> None:
+    contract = open_artifact(world.artifact).contract
+    with pytest.raises(ArtifactError, match="signature 'step' does not run"):
+        Stepper(models["window alone"], contract)
+    with pytest.raises(ArtifactError, match="the artifact has no step"):
+        Stepper(models["window alone"], replace(contract, step=None))
 
 
 def test_the_contract_says_what_a_step_takes(world: World) -> None:
     contract = read_documents(world.artifact)["contract.json"]
-    stepper = Stepper(world.artifact.read_bytes(), contract["step"]["signature"])
-    assert stepper.begin().shape == (1, contract["step"]["length"])
-    assert contract["step"]["state"] == "state"
+    runner = Interpreter(str(world.artifact)).get_signature_runner(contract["step"]["signature"])
+    shapes = {name: d["shape"].tolist() for name, d in runner.get_input_details().items()}
+    length = contract["step"]["length"]
+    assert shapes == {"transaction": [1, len(contract["inputs"])], "state": [1, length]}
+    assert runner.get_output_details()["state"]["shape"].tolist() == [1, length]
     assert [each["name"] for each in contract["signatures"]] == [WINDOW, SEQUENCE, STEP]
-    assert json.dumps(contract["step"])

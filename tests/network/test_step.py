@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fraudnet.network.network import NetworkConfig, Sentinel
+from fraudnet.network.network import Sentinel
 from fraudnet.network.step import Step
 from tests.network.examples import SMALL, SPECIFICATION, batch, random_network
 
@@ -17,8 +17,9 @@ def stepped(step: Step, inputs: dict[str, Any]) -> dict[str, Any]:
     """Of one account, [1, L] by name, padded in front: answers [L'], a valid transaction each."""
     state, found = np.zeros((1, step.length), np.float32), []
     once = tf.function(step)
-    for at in np.flatnonzero(inputs["valid"][0]):
-        outputs, state = once({n: v[:, at : at + 1] for n, v in inputs.items()}, state)
+    rows = np.stack([inputs[i.name][0] for i in SPECIFICATION.inputs], axis=-1)
+    for row in rows[inputs["valid"][0] > 0]:
+        outputs, state = once(row[None].astype(np.float32), state)
         found.append({name: float(value[0, 0, 0]) for name, value in outputs.items()})
     return {name: np.array([each[name] for each in found]) for name in found[0]}
 
@@ -48,9 +49,3 @@ def test_a_state_forgets_what_a_window_does_not_see() -> None:
     one, two = stepped(step, inputs), stepped(step, other)
     assert one["fraud_probability"][-1] == pytest.approx(two["fraud_probability"][-1], abs=1e-6)
     assert one["fraud_probability"][19] != pytest.approx(two["fraud_probability"][19], abs=1e-6)
-
-
-def test_the_state_s_name_is_no_column_s() -> None:
-    specification = SPECIFICATION.model_copy(update={"numeric": ("state", "state_")})
-    network = random_network(NetworkConfig(width=4, dilations=(1,)), specification=specification)
-    assert Step(network).state_name == "state__"
