@@ -67,7 +67,7 @@ def test_only_the_1x1_layers_change(variants: dict[Variant, bytes]) -> None:
     kinds: dict[Variant, int] = {"float16": FLOAT16, "int8_weights": INT8, "int8": INT8}
     for variant, kind in kinds.items():
         matrices = [shape for shape in weights(variants[variant], kind) if len(shape) == 2]
-        assert len(matrices) == wanted
+        assert len(matrices) == wanted - (variant == "float16")  # whose stem stays
         assert (1, SMALL.head) not in matrices  # the last layer's
 
 
