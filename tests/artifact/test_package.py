@@ -59,7 +59,7 @@ def test_an_interpreter_loads_the_file_as_it_is(
     vectors, inputs = documents["vectors.json"], world.trained.network.specification.inputs
     windows = {i.name: np.array([v["inputs"][i.name] for v in vectors], i.dtype) for i in inputs}
     found = answers_of(runtime, copied, windows)
-    assert found["signatures"].tolist() == ["score_window", "score_sequence"]
+    assert found["signatures"].tolist() == ["score_window", "score_sequence", "step"]
     for name in ("fraud_probability", "ood_distance"):
         told = [vector["outputs"][name] for vector in vectors]
         assert found[name] == pytest.approx(told, rel=1e-4, abs=1e-5)
