@@ -118,3 +118,36 @@ def test_figures_of_shifts_are_those_of_the_committed_run() -> None:
         assert f"| {shift} | {own} | {' | '.join(others)} | {best} | {peer} |" in text
     for kind in run["held_out"]:
         assert f"| {kind['recall_alone']:.3f} | {kind['recall_shared']:.3f} |" in text
+
+
+def test_figures_of_the_variants_are_those_of_the_committed_run() -> None:
+    for name, prefix in (("variants.jsonl", ""), ("variants_small.jsonl", "narrow, ")):
+        rows = [json.loads(line) for line in (RESULTS / name).read_text().splitlines()]
+        assert [row["refused"] for row in rows] == [None] * 4
+        for row in rows:
+            if prefix and not row["variant"].startswith("int8"):
+                continue
+            found = {key.split()[0]: value for key, value in row["latency_p50_us"].items()}
+            slow = {key.split()[0]: value for key, value in row["latency_p99_us"].items()}
+            times = " | ".join(
+                f"{found[r]:.0f} / {slow[r]:.0f}" for r in ("ai-edge-litert", "tflite-runtime")
+            )
+            assert (
+                (
+                    f"| {prefix}{row['variant']} | {row['bytes']:,} | {row['macs']:,} | {times} | "
+                    f"{row['average_precision']:.4f} | {row['decision_agreement']:.2%}"[:-1]
+                )
+                in README
+            )
+            assert row["keras_average_precision"] - row["average_precision"] < 0.005
+            assert row["decision_agreement"] >= 0.995
+        assert not prefix or min(row["bytes"] for row in rows) <= 60_000
+
+
+def test_figures_of_a_decision_are_those_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "inference.json").read_text())
+    for name, latency in run["latency_us"].items():
+        times = run["times_ours"][name]["p50"]
+        assert f"| {latency['p50']:.0f} | {latency['p99']:.0f} | {times:.2f} |" in README
+    assert f"{run['score_sequence_transactions_per_second']:,.0f} transactions a second" in README
+    assert run["command"] in " ".join(README.split())
