@@ -66,6 +66,10 @@ COMMANDS = {
         "fraudnet.registry.promote_command",
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
+    "bench": Command(
+        "how long an artifact takes here, alone and with its store",
+        "fraudnet.latency.bench_command",
+    ),
     "feed": Command(
         "write what a device is given: history, reputation, transactions",
         "fraudnet.artifact.feed_command",

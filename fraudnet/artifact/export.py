@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.artifact.answering import Answers, NotLoaded, answers_of, installed, version_of
+from fraudnet.latency.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
 from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
 from fraudnet.artifact.flatbuffer import slim

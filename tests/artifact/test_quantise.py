@@ -3,7 +3,7 @@
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from fraudnet.artifact.answering import NotLoaded, answers_of, installed, version_of
+from fraudnet.latency.answering import NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import VARIANTS, Variant, quantise

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fraudnet.artifact import export as export_module
-from fraudnet.artifact.answering import Answers as Found
-from fraudnet.artifact.answering import answers_of
+from fraudnet.latency.answering import Answers as Found
+from fraudnet.latency.answering import answers_of
 from fraudnet.artifact.convert import WINDOW
 from fraudnet.artifact.export import converted, export
 from fraudnet.artifact.verify import (
