@@ -54,6 +54,9 @@ COMMANDS = {
     "variants": Command(
         "compare the types of weights of a .tflite", "fraudnet.artifact.variants_command"
     ),
+    "gate": Command(
+        "hold a .tflite against all its budgets", "fraudnet.artifact.gate_command"
+    ),
     "artifact": Command(
         "inspect, verify, sign or compare a .tflite", "fraudnet.artifact.artifact_command"
     ),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.latency.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
 from fraudnet.artifact.convert import SEQUENCE, WINDOW, convert
 from fraudnet.artifact.flatbuffer import slim
@@ -26,6 +25,7 @@ from fraudnet.artifact.verify import (
 )
 from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
+from fraudnet.latency.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.training.trained import Trained, Windows
 
 SHORT_VECTORS = 3
@@ -138,7 +138,7 @@ def export(
         raise CheckFailed(f"no runtime runs the {variant} artifact: {not_loaded}")
     answered = next(iter(found.values()))
     costs = costs_of(model)
-    contract = contract_of(facts, costs, variant, list(parity))
+    contract = contract_of(facts, costs, variant, parity)
     vectors = _vectors(windows, answered.outputs)
     content = package(model, contract, vectors)
     write_atomically(path, content)
