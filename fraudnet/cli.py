@@ -69,6 +69,9 @@ COMMANDS = {
         "fraudnet.registry.promote_command",
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
+    "measure": Command(
+        "the energy of an inference by a meter", "fraudnet.energy.measure_command"
+    ),
     "bench": Command(
         "how long an artifact takes here, alone and with its store",
         "fraudnet.latency.bench_command",
