@@ -18,6 +18,8 @@ from fraudnet.latency.percentiles import percentiles
 from fraudnet.training.experiment import BatteryConfig, BudgetConfig
 
 LATENCIES = 2000
+OWN = "its experiment"
+"""Whose budgets an artifact is held to, unless others are given."""
 _EXPORT_AGAIN = "not in the contract; export the artifact again"
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def export_and_log(  # the types are of heavy imports
     variant: Any = "float32",  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
     """Export a `Trained` network, log the file and its gates to its run; returns the `Exported`."""
-    from fraudnet.artifact.budgets import Latency, check_budgets, place_here
+    from fraudnet.artifact.budgets import OWN, Latency, check_budgets, place_here, summary
     from fraudnet.artifact.costs import costs_of
     from fraudnet.artifact.export import converted, export
     from fraudnet.artifact.gates import ARTIFACT, record_budgets, record_gate
@@ -79,7 +80,8 @@ def export_and_log(  # the types are of heavy imports
         windows = next(iter(exported.parity.values())).windows
         reason = f"{variant}, near Keras on {windows:,} windows in {', '.join(exported.parity)}"
         record_gate(ARTIFACT, passed=True, reason=reason)
-        record_budgets(checks, open_artifact(path).sha256)
+        record_budgets(checks, open_artifact(path).sha256, OWN)
+    print(f"{path}: budgets: {summary(checks)}", file=sys.stderr)
     return exported
 
 

@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         CheckFailed: a budget is not shown to hold; the table is printed before.
     """
     from fraudnet.artifact.budgets import (
+        OWN,
         check_budgets,
         configured,
         measured_here,
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     checks = check_budgets(path, battery, budgets, latency)
     run_id = read_documents(path)["contract.json"].get("mlflow_run_id")
-    logged = _log(checks, sha256, run_id)
+    logged = _log(checks, sha256, run_id, arguments.budgets or OWN)
     passed = all(check.passed is not False for check in checks)
     if arguments.json:
         said = {"artifact": str(path), "sha256": sha256, "passed": passed, "checks": rows(checks)}
@@ -86,14 +87,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _log(checks: "list[Check]", sha256: str, run_id: Any) -> bool:  # noqa: ANN401  (the contract's)
+def _log(
+    checks: "list[Check]",
+    sha256: str,
+    run_id: Any,  # noqa: ANN401  (the contract's)
+    source: str,
+) -> bool:
     from fraudnet.artifact.gates import record_budgets
     from fraudnet.training.tracking import is_tracked, tracked_run
 
     if not isinstance(run_id, str) or not is_tracked(run_id):
         return False
     with tracked_run("gate", run_id):
-        record_budgets(checks, sha256)
+        record_budgets(checks, sha256, Path(source).name)
     return True
 
 

@@ -22,11 +22,18 @@ def record_gate(name: str, *, passed: bool, reason: str) -> None:
     mlflow.set_tag(f"gate.{name}", f"{_PASSED if passed else _FAILED}{reason}"[:5000])
 
 
-def record_budgets(checks: list[Check], sha256: str) -> None:
-    """Tag the active run with the outcome of the budgets and the file it is of; log the table."""
+def record_budgets(checks: list[Check], sha256: str, source: str) -> None:
+    """Tag the active run with the outcome of the budgets and the file it is of; log the table.
+
+    Args:
+        checks: of the file.
+        sha256: of the file.
+        source: whose budgets they are.
+    """
     passed = all(check.passed is not False for check in checks)
-    mlflow.log_dict({"sha256": sha256, "checks": rows(checks)}, "gate/budgets.json")
-    record_gate(BUDGETS, passed=passed, reason=summary(checks))
+    table = {"sha256": sha256, "budgets_of": source, "checks": rows(checks)}
+    mlflow.log_dict(table, "gate/budgets.json")
+    record_gate(BUDGETS, passed=passed, reason=f"{summary(checks)}; budgets of {source}")
     mlflow.set_tag(_FILE, sha256)
 
 

@@ -43,7 +43,8 @@ def read_rails(path: Path) -> Recording:
     samples = _csv_samples(path) if path.suffix.lower() == ".csv" else _trace_samples(path)
     times, energy = {}, {}
     for rail, values in samples.items():
-        at = np.array(sorted(values))
+        # A reading that was polled again before the meter made the next has the same time.
+        at = np.array(sorted(dict(values).items()))
         times[rail], energy[rail] = at[:, 0], at[:, 1]
         if len(at) < 2:
             raise InputError(f"{path}: rail {rail} has one sample alone; record longer")

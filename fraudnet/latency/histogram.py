@@ -1,4 +1,4 @@
-"""Histograms of times, on a logarithmic axis: the tail is what one looks for."""
+"""Histograms of times, on logarithmic axes: the tail is what one looks for."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from fraudnet.errors import InputError
+from fraudnet.latency.percentiles import percentiles
 
 BINS = 80
 
@@ -32,9 +33,11 @@ def write_histograms(
         edges = np.geomspace(max(every.min(), 1e-3) * 0.98, every.max() * 1.02, BINS + 1)
         for label, times in samples.items():
             counts, _ = np.histogram(times, edges)
-            p99 = np.percentile(times, 99)
-            axes.stairs(counts / len(times), edges, label=f"{label} (p99 {p99:,.0f} µs)")
+            p99 = percentiles(times)["p99_us"]
+            shown = "" if p99 is None else f" (p99 {p99:,.0f} µs)"
+            axes.stairs(counts / len(times), edges, label=f"{label}{shown}")
         axes.set_xscale("log")
+        axes.set_yscale("log")
         axes.set(title=title, xlabel="microseconds", ylabel="share of the times")
         axes.legend(fontsize="small")
     try:

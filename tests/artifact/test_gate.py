@@ -154,11 +154,13 @@ def test_it_is_logged_where_the_run_is(world: World, tmp_path: Path) -> None:
         latency = bench_file(world, tmp_path, sha256=open_artifact(path).sha256)
         assert main(["gate", str(path), "--latency", str(latency)]) == 0
         tags = client.get_run(run_id).data.tags
-        assert tags["gate.budgets"] == "passed: all 5 budgets hold"
+        assert tags["gate.budgets"] == "passed: all 5 budgets hold; budgets of its experiment"
         assert tags["gate.budgets.sha256"] == open_artifact(path).sha256
         again = ["gate", str(path), "--latency", str(latency), "--budgets", str(tight)]
         assert main(again) == 1
-        assert client.get_run(run_id).data.tags["gate.budgets"].startswith("failed: file, bytes ")
+        failed = client.get_run(run_id).data.tags["gate.budgets"]
+        assert failed.startswith("failed: file, bytes ")
+        assert failed.endswith("; budgets of tight.toml")
         (logged,) = client.list_artifacts(run_id, "gate")
     assert logged.path == "gate/budgets.json"
 

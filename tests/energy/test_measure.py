@@ -186,6 +186,8 @@ def trace(*, compressed: bool) -> bytes:
                 timestamp_ms=BEGIN_MS + 100 * step,
                 energy=energy_uj(rail, step / 10),
             )
+        if step % 3 == 0:  # polled again before the meter made the next reading
+            built.packet.append(packet)
     built.packet.add(timestamp=1)  # of another source
     if not compressed:
         return bytes(built.SerializeToString())

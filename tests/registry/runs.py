@@ -79,4 +79,4 @@ def add_export(
             record_gate(ARTIFACT, passed=wanted[ARTIFACT], reason="as the test wants it")
         if BUDGETS in wanted:
             check = Check("size", False, 1.0, 2.0, wanted[BUDGETS], "as the test wants it")
-            record_budgets([check], sha256 or open_artifact(world.artifact).sha256)
+            record_budgets([check], sha256 or open_artifact(world.artifact).sha256, "a test")

@@ -232,7 +232,7 @@ def test_export_records_the_gates(world: World) -> None:
         mlflow.MlflowClient(world.store).get_run(world.trained.facts.mlflow_run_id).data.tags
     )
     assert tags["gate.artifact"].startswith("passed: float32, near Keras on ")
-    assert tags["gate.budgets"] == "passed: all 5 budgets hold"
+    assert tags["gate.budgets"] == "passed: all 5 budgets hold; budgets of its experiment"
     assert tags["gate.budgets.sha256"] == open_artifact(world.artifact).sha256
 
 
