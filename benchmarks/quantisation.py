@@ -172,8 +172,8 @@ def _last_week(training: KnownRows) -> npt.NDArray[np.bool_]:
 
 def _loads(model: bytes, windows: Any) -> dict[str, Any]:  # noqa: ANN401
     """By runtime: largest difference from the first, or why it does not run."""
-    from fraudnet.artifact.answering import NotLoaded, answers_of, installed, version_of
     from fraudnet.artifact.signatures import WINDOW
+    from fraudnet.latency.answering import NotLoaded, answers_of, installed, version_of
 
     found: dict[str, Any] = {}
     first = None

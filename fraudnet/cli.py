@@ -54,6 +54,9 @@ COMMANDS = {
     "variants": Command(
         "compare the types of weights of a .tflite", "fraudnet.artifact.variants_command"
     ),
+    "gate": Command(
+        "hold a .tflite against all its budgets", "fraudnet.artifact.gate_command"
+    ),
     "artifact": Command(
         "inspect, verify, sign or compare a .tflite", "fraudnet.artifact.artifact_command"
     ),
@@ -66,6 +69,13 @@ COMMANDS = {
         "fraudnet.registry.promote_command",
     ),
     "energy": Command("what a .tflite costs a phone", "fraudnet.energy.command"),
+    "measure": Command(
+        "the energy of an inference by a meter", "fraudnet.energy.measure_command"
+    ),
+    "bench": Command(
+        "how long an artifact takes here, alone and with its store",
+        "fraudnet.latency.bench_command",
+    ),
     "feed": Command(
         "write what a device is given: history, reputation, transactions",
         "fraudnet.artifact.feed_command",

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +62,17 @@ def export_and_log(  # the types are of heavy imports
     with_step: bool = True,
 ) -> Any:  # noqa: ANN401
     """Export a `Trained` network, log the file and its gates to its run; returns the `Exported`."""
-    from fraudnet.artifact.costs import battery_verdict, costs_of
+    from fraudnet.artifact.budgets import OWN, Latency, check_budgets, place_here, summary
+    from fraudnet.artifact.costs import costs_of
     from fraudnet.artifact.export import converted, export
-    from fraudnet.artifact.gates import ARTIFACT, ENERGY, record_gate
+    from fraudnet.artifact.gates import ARTIFACT, record_budgets, record_gate
     from fraudnet.artifact.mlflow_model import log_artifact
+    from fraudnet.device.artifact import open_artifact
     from fraudnet.errors import CheckFailed
     from fraudnet.training.tracking import tracked_run
 
-    battery, run_id = trained.facts.experiment.battery, trained.facts.mlflow_run_id
+    experiment, run_id = trained.facts.experiment, trained.facts.mlflow_run_id
+    battery = experiment.battery
     try:
         source = converted(trained, with_step)
         exported = export(source, path, lambda model: costs_of(model, battery), variant)
@@ -76,13 +80,15 @@ def export_and_log(  # the types are of heavy imports
         with tracked_run("export", run_id):
             record_gate(ARTIFACT, passed=False, reason=str(error))
         raise
-    verdict = battery_verdict(path.read_bytes(), battery)
+    latency = Latency({n: p.latency_p99_us for n, p in exported.parity.items()}, place_here())
+    checks = check_budgets(path, battery, experiment.budgets, latency)
     with tracked_run("export", run_id):
         log_artifact(exported)
         windows = next(iter(exported.parity.values())).windows
         reason = f"{variant}, near Keras on {windows:,} windows in {', '.join(exported.parity)}"
         record_gate(ARTIFACT, passed=True, reason=reason)
-        record_gate(ENERGY, passed=verdict.passed, reason=verdict.message)
+        record_budgets(checks, open_artifact(path).sha256, OWN)
+    print(f"{path}: budgets: {summary(checks)}", file=sys.stderr)
     return exported
 
 

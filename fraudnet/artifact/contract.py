@@ -1,10 +1,12 @@
 """What an artifact says of itself: `contract.json`, built from the trained network's facts."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import fraudnet
 from fraudnet.artifact.quantise import Variant
 from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
+from fraudnet.artifact.verify import Parity
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
 from fraudnet.network.step import Step
 from fraudnet.training.trained import Facts
@@ -20,7 +22,7 @@ def contract_of(
     facts: Facts,
     costs: dict[str, Any],
     variant: Variant,
-    runtimes: list[str],
+    parity: Mapping[str, Parity],
     step: Step | None,
 ) -> dict[str, Any]:
     """The contract of an artifact made of a trained network.
@@ -29,7 +31,7 @@ def contract_of(
         facts: of the trained network.
         costs: what the model takes (MACs, bytes, energy), to be stored as it is.
         variant: type of the 1x1 layers.
-        runtimes: those that were seen to run it, with their versions.
+        parity: with Keras, by runtime that was seen to run it, with its version.
         step: of the network, where the artifact has that signature.
     """
     window = [1, facts.receptive_field]
@@ -45,7 +47,11 @@ def contract_of(
         ],
         "tolerance": TOLERANCE[variant],
         "variant": variant,
-        "runtimes": runtimes,
+        "runtimes": list(parity),
+        "parity": {
+            runtime: {"windows": each.windows, "different_decisions": each.different_decisions}
+            for runtime, each in parity.items()
+        },
         "window_length": facts.receptive_field,
         "inputs": [
             {**entry.model_dump(exclude_none=True, mode="json"), "shape": window}

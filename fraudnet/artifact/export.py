@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.artifact.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.contract import contract_of
 from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.package import package, vector, write_atomically
 from fraudnet.artifact.quantise import Variant, quantise
 from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
+from fraudnet.artifact.stepwise import stepwise
 from fraudnet.artifact.verify import (
     LEAST_WINDOWS,
     TOLERANCES,
@@ -27,6 +27,7 @@ from fraudnet.artifact.verify import (
 )
 from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import CheckFailed
+from fraudnet.latency.answering import Answers, NotLoaded, answers_of, installed, version_of
 from fraudnet.network.step import Step
 from fraudnet.training.trained import Trained, Windows
 
@@ -144,7 +145,7 @@ def export(
             found[name] = answers_of(runtime, model, WINDOW, windows)
             if step is not None:
                 in_order = {i.name: windows[i.name] for i in facts.experiment.features.inputs}
-                stepped = answers_of(runtime, model, STEP, _stepped(in_order))
+                stepped = stepwise(runtime, model, _stepped(in_order))
         except NotLoaded as reason:
             not_loaded[name] = str(reason)
             continue
@@ -166,7 +167,7 @@ def export(
     answered = next(iter(found.values()))
     costs = costs_of(model)
     terms = None if step is None else Step(source.trained.network)
-    contract = contract_of(facts, costs, variant, list(parity), terms)
+    contract = contract_of(facts, costs, variant, parity, terms)
     vectors = _vectors(windows, answered.outputs)
     content = package(model, contract, vectors)
     write_atomically(path, content)

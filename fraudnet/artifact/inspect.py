@@ -10,7 +10,7 @@ from fraudnet.device.artifact import open_artifact, read_documents
 from fraudnet.device.runtime import CHOICE, RUNTIMES
 
 _TOP = (
-    "created_by", "format_version", "variant", "runtimes", "signature", "window_length",
+    "created_by", "format_version", "variant", "runtimes", "parity", "signature", "window_length",
     "threshold", "calibration", "ood_quantiles", "sentinel", "training_data", "periods", "metrics",
     "mlflow_run_id", "costs",
 )  # fmt: skip

@@ -38,6 +38,10 @@ class WindowScorer:
         ]
         return {name: np.array([a[name] for a in answers], np.float32) for name in contract.outputs}
 
+    def get_raw_model(self) -> Artifact:
+        """The artifact that it scores with; MLflow's name for it."""
+        return self._artifact
+
 
 def _load_pyfunc(path: str) -> WindowScorer:
     """MLflow calls it; opens the artifact with the device's reader: digest and vectors checked."""

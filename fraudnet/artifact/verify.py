@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.artifact.answering import Answers, Windows
 from fraudnet.artifact.quantise import Variant
 from fraudnet.device.contract import DISTANCE, PROBABILITY
 from fraudnet.errors import CheckFailed
+from fraudnet.latency.answering import Answers, Windows
 from fraudnet.network.network import Network
 from fraudnet.windows.specification import Input
 

@@ -36,12 +36,13 @@ class Artifact:
     sha256: str
 
 
-def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
+def open_artifact(path: Path, public_key: Path | None = None, threads: int = 1) -> Artifact:
     """Reads, checks and loads an artifact.
 
     Args:
         path: the .tflite.
         public_key: PEM of the key that it must be signed with; None: it need not be.
+        threads: that the runtime may use.
 
     Raises:
         ArtifactError: the file is missing, truncated, damaged, of another format or version, or
@@ -53,7 +54,7 @@ def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
         if public_key is not None:
             check_signature(content, signature_path(path), public_key)
         model, contract, documents = _described(content)
-        network = Network(model, contract.signature)
+        network = Network(model, contract.signature, threads)
         _check_match("input", {i.name: (i.shape, i.dtype) for i in contract.inputs}, network.inputs)
         _check_match("output", contract.outputs, network.outputs)
         _check_answers(contract, network, documents[VECTORS])

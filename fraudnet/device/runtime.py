@@ -1,4 +1,4 @@
-"""One network in whichever TFLite runtime is installed, on one thread."""
+"""One network in whichever TFLite runtime is installed."""
 
 import importlib
 import os
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from fraudnet.device.errors import ArtifactError, DeviceInputError
 
 RUNTIMES = ("ai_edge_litert", "tflite_runtime")
+TENSORFLOW = "tensorflow"
+"""Its own runtime, which only those ask for who compare; never chosen by itself."""
+_MODULES = {name: f"{name}.interpreter" for name in RUNTIMES} | {
+    TENSORFLOW: "tensorflow.lite.python.interpreter"
+}
 CHOICE = "FRAUDNET_TFLITE_RUNTIME"
 
 
@@ -28,14 +33,19 @@ class Tensor:
 class Network:
     """A TFLite model, called through one of its signatures.
 
+    Args:
+        model: the flatbuffer.
+        signature: the first of the file.
+        threads: that the runtime may use, at least 1.
+
     Raises:
         DeviceInputError: no TFLite runtime is installed, or not the one asked for.
         ArtifactError: the runtime cannot load the model.
     """
 
-    def __init__(self, model: bytes, signature: str) -> None:
+    def __init__(self, model: bytes, signature: str, threads: int = 1) -> None:
         try:
-            self._interpreter = load(model)
+            self._interpreter = load(model, threads)
             self._interpreter.allocate_tensors()
             # Held no longer than this: the interpreter refuses to run while it is referenced.
             runner = self._interpreter.get_signature_runner(signature)
@@ -70,14 +80,14 @@ class Network:
         }
 
 
-def load(model: bytes) -> Any:  # noqa: ANN401  (the runtime's own class)
-    """An interpreter of the model, of the runtime that is installed, on one thread.
+def load(model: bytes, threads: int = 1) -> Any:  # noqa: ANN401  (the runtime's own class)
+    """An interpreter of the model, of the runtime that is installed.
 
     Raises:
         DeviceInputError: none is installed, or not the one asked for.
         ValueError, RuntimeError, MemoryError: the runtime cannot load the model.
     """
-    return _import_runtime().Interpreter(model_content=model, num_threads=1)
+    return _import_runtime().Interpreter(model_content=model, num_threads=threads)
 
 
 def _tensors(details: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
@@ -91,11 +101,11 @@ def _tensors(details: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:
 
 def _import_runtime() -> ModuleType:
     asked = os.environ.get(CHOICE)
-    if asked and asked not in RUNTIMES:
+    if asked and asked not in _MODULES:
         raise DeviceInputError(f"{CHOICE} is {asked!r}; expected {' or '.join(RUNTIMES)}")
     for name in [asked] if asked else RUNTIMES:
         try:
-            return importlib.import_module(f"{name}.interpreter")
+            return importlib.import_module(_MODULES[name])
         except ImportError:
             continue
     missing = asked or " or ".join(RUNTIMES)

@@ -47,6 +47,7 @@ class Scorer:
         reputation: the snapshot of counterparty counts. One that is missing, damaged or stale is
             not used; `notices` says so.
         public_key: PEM of the key that the artifact must be signed with; None: it need not be.
+        threads: that the runtime may use.
 
     Raises:
         ArtifactError: the artifact cannot be used, or is not signed with the key.
@@ -60,8 +61,9 @@ class Scorer:
         store: Path,
         reputation: Path | None = None,
         public_key: Path | None = None,
+        threads: int = 1,
     ) -> None:
-        opened = open_artifact(artifact, public_key)
+        opened = open_artifact(artifact, public_key, threads)
         self.contract = opened.contract
         self._network = opened.network
         self._sha256 = opened.sha256

@@ -12,17 +12,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _DESCRIPTION = """\
-Register a run's exported network in MLflow's model registry as candidate, and make it champion if
+Register a run's exported network in MLflow's model registry as candidate, if
 
-1. all its gates are passed: gate.artifact (the .tflite equals Keras) and gate.energy (it keeps to
-   the battery budget), as `fraudnet export` tags the run; the registered file is opened once more
-   and answers its own test vectors;
+1. all its gates are passed: gate.artifact (the .tflite equals Keras) and gate.budgets (it keeps to
+   all its budgets), as `fraudnet export` and `fraudnet gate` tag the run; the file is opened once
+   more: it is the one that kept to them, and answers its own test vectors;
+
+and make it champion if also
+
 2. there is no champion, or it is better by more than the interval: on the same rows of the same
    data, the lower end of the bootstrap interval (over accounts, the same for both) of the
    difference in average precision, candidate minus champion, is above 0.
 
-Else it stays candidate. The champion before is kept as previous_champion; --rollback has the two
-change places. RUN is a run's id or its beginning, the directory that `fraudnet train` wrote, or
+Without 2 it stays candidate. The champion before is kept as previous_champion; --rollback has the
+two change places. RUN is a run's id or its beginning, the directory that `fraudnet train` wrote, or
 candidate."""
 
 _EPILOG = """\
@@ -79,6 +82,7 @@ def _promote(arguments: argparse.Namespace, client: "MlflowClient") -> dict[str,
         make_champion,
         model_uri,
         register,
+        why_no_candidate,
     )
     from fraudnet.registry.runs import CHAMPION, find_run, version_of
 
@@ -90,6 +94,8 @@ def _promote(arguments: argparse.Namespace, client: "MlflowClient") -> dict[str,
     if champion is not None and champion.source == source:
         outcome = f"version {champion.version} is the champion already"
         return {"promoted": True, "outcome": outcome, "version": champion.version}
+    if failed := why_no_candidate(client, candidate):
+        return _no_candidate("; ".join(failed), arguments.dry_run)
     version = None if arguments.dry_run else register(client, candidate, name)
     decision = decide(client, candidate, champion, period, bootstrap)
     if version is not None and decision.promote:
@@ -102,6 +108,17 @@ def _promote(arguments: argparse.Namespace, client: "MlflowClient") -> dict[str,
         "dry_run": arguments.dry_run,
         "difference": decision.difference
         and {**asdict(decision.difference), "difference": decision.difference.value},
+    }
+
+
+def _no_candidate(reason: str, dry_run: bool) -> dict[str, Any]:
+    return {
+        "promoted": False,
+        "outcome": f"it {'would' if dry_run else 'does'} not become candidate",
+        "reason": reason,
+        "version": None,
+        "dry_run": dry_run,
+        "difference": None,
     }
 
 

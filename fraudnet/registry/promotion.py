@@ -5,9 +5,10 @@ be, `previous_champion` was before and can be had back.
 
 The rule. A candidate becomes champion if
 
-1. all its gates are passed: `gate.artifact` (the .tflite equals Keras) and `gate.energy` (it keeps
-   to the battery budget) as `fraudnet export` tags the run, and the registered file answers its own
-   test vectors now;
+1. all its gates are passed: `gate.artifact` (the .tflite equals Keras) and `gate.budgets` (it keeps
+   to all its budgets) as `fraudnet export` and `fraudnet gate` tag the run, and the file that was
+   logged is the one that kept to them and answers its own test vectors now. Else it is not even
+   candidate;
 2. there is no champion, or it is better by more than the interval: on the same rows of the same
    data, the lower end of the paired bootstrap interval (over accounts) of the difference in average
    precision, candidate minus champion, is above 0.
@@ -20,7 +21,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from fraudnet.artifact.gates import gates_not_passed
+from fraudnet.artifact.gates import budgets_of_another_file, gates_not_passed
 from fraudnet.device.errors import ArtifactError
 from fraudnet.errors import InputError
 from fraudnet.evaluation.comparison import Bootstrap, Difference
@@ -42,7 +43,7 @@ class Decision:
 def decide(
     client: MlflowClient, run: Run, champion: ModelVersion | None, period: str, bootstrap: Bootstrap
 ) -> Decision:
-    """Apply the rule; nothing is changed.
+    """Apply the rule to a run whose gates are passed; nothing is changed.
 
     Args:
         client: of the store.
@@ -54,9 +55,6 @@ def decide(
     Raises:
         InputError: the run was not exported, or the two were not measured on the same rows.
     """
-    failed = [*gates_not_passed(run.data.tags), *_damage(exported_model(client, run))]
-    if failed:
-        return Decision(False, "; ".join(failed))
     if champion is None:
         return Decision(True, "all gates are passed, and there is no champion to beat")
     present, challenger = (
@@ -77,6 +75,21 @@ def decide(
     if found.low > 0:
         return Decision(True, f"all gates are passed, and it is better: {by}", found)
     return Decision(False, f"not better by more than the interval: {by}", found)
+
+
+def why_no_candidate(client: MlflowClient, run: Run) -> list[str]:
+    """Why a run's exported network may not be used, a sentence each; empty: it may.
+
+    Raises:
+        InputError: nothing was exported.
+    """
+    failed = gates_not_passed(run.data.tags)
+    try:
+        model = mlflow.pyfunc.load_model(model_uri(exported_model(client, run)))
+    except ArtifactError as error:
+        return [*failed, f"the logged file is not what was exported: {error}"]
+    # Of a failed gate there is no more to say.
+    return failed or budgets_of_another_file(run.data.tags, model.get_raw_model().sha256)
 
 
 def model_uri(model_id: str) -> str:
@@ -144,12 +157,3 @@ def roll_back(client: MlflowClient, name: str) -> tuple[ModelVersion, ModelVersi
     client.set_registered_model_alias(name, CHAMPION, previous.version)
     client.set_registered_model_alias(name, PREVIOUS, champion.version)
     return previous, champion
-
-
-def _damage(model_id: str) -> list[str]:
-    """Why the logged file cannot be used, if so: it is opened as a device does."""
-    try:
-        mlflow.pyfunc.load_model(model_uri(model_id))
-    except ArtifactError as error:
-        return [f"the logged file is not what was exported: {error}"]
-    return []

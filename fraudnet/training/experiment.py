@@ -51,6 +51,24 @@ class BatteryConfig(Section):
     )
 
 
+class BudgetConfig(Section):
+    """What an artifact may take and must reach, besides the battery; one not given is not held."""
+
+    p99_latency_ms: float | None = Field(
+        default=None, gt=0, description="99th percentile of one inference, warm, on one thread"
+    )
+    file_bytes: int | None = Field(default=None, gt=0, description="of the .tflite, at most")
+    peak_memory_bytes: int | None = Field(
+        default=None, gt=0, description="model and activations alive at once, at most"
+    )
+    average_precision: float | None = Field(
+        default=None, gt=0, le=1, description="of the test period, else validation, at least"
+    )
+    decision_agreement: float | None = Field(
+        default=None, gt=0, le=1, description="share of windows decided as by Keras, at least"
+    )
+
+
 class EvaluationConfig(Section):
     """What the report of an evaluation looks at; training reads none of it."""
 
@@ -91,6 +109,7 @@ class Experiment(Section):
     sentinel: SentinelConfig = SentinelConfig()
     alerts: AlertConfig = AlertConfig()
     battery: BatteryConfig = BatteryConfig()
+    budgets: BudgetConfig = BudgetConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -67,6 +68,18 @@ def opened_store() -> Iterator[mlflow.MlflowClient]:
             f"MLflow store {place_of(mlflow.get_tracking_uri())}: {reason}; "
             "set MLFLOW_TRACKING_URI to another"
         ) from error
+
+
+def is_tracked(run_id: str) -> bool:
+    """Whether the store holds a run; where there is no store none is made.
+
+    Raises:
+        InputError: the store cannot be used.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not Path("mlflow.db").exists():
+        return False
+    with opened_store():
+        return _known(run_id)
 
 
 def store_hint() -> str:

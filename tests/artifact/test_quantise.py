@@ -3,12 +3,12 @@
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from fraudnet.artifact.answering import NotLoaded, answers_of, installed, version_of
 from fraudnet.artifact.convert import convert
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import VARIANTS, Variant, quantise
 from fraudnet.artifact.signatures import SEQUENCE, WINDOW
 from fraudnet.device.errors import DeviceInputError
+from fraudnet.latency.answering import NotLoaded, answers_of, installed, version_of
 from fraudnet.network.network import Network
 from fraudnet.training.trained import Windows
 from tests.artifact.runtimes import need

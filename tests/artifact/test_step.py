@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from fraudnet.artifact.answering import answers_of, installed
 from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.quantise import Variant, quantise
 from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
+from fraudnet.artifact.stepwise import stepwise
 from fraudnet.device.artifact import open_artifact, read_documents
 from fraudnet.device.contract import Contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.stepping import Stepper
 from fraudnet.device.transactions import Scalar
 from fraudnet.device.window import History, Window
+from fraudnet.latency.answering import answers_of, installed
 from fraudnet.network.network import Network
 from tests.network.examples import SMALL, SPECIFICATION, batch, random_network
 from tests.training.world import World
@@ -47,7 +48,7 @@ def test_a_step_answers_as_the_window_that_ends_with_it(
     windows = batch(5, [1, 2, 29, 60], 29)
     windows = {i.name: windows[i.name] for i in SPECIFICATION.inputs}
     by_window = answers_of(runtime, models[variant], WINDOW, windows)
-    by_step = answers_of(runtime, models[variant], STEP, windows)
+    by_step = stepwise(runtime, models[variant], windows)
     for name, expected in by_window.outputs.items():
         np.testing.assert_allclose(by_step.outputs[name], expected, rtol=1e-4, atol=1e-5)
     assert by_window.outputs["fraud_probability"].std() > 0.01

@@ -8,8 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from fraudnet.artifact import export as export_module
-from fraudnet.artifact.answering import Answers as Found
-from fraudnet.artifact.answering import answers_of
 from fraudnet.artifact.export import converted, export
 from fraudnet.artifact.signatures import WINDOW
 from fraudnet.artifact.verify import (
@@ -22,6 +20,8 @@ from fraudnet.artifact.verify import (
     worst_windows,
 )
 from fraudnet.errors import CheckFailed, InputError
+from fraudnet.latency.answering import Answers as Found
+from fraudnet.latency.answering import answers_of
 from fraudnet.training.trained import Windows
 from fraudnet.windows.specification import FeatureSpecification
 from tests.training.world import World

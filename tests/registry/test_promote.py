@@ -9,8 +9,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from fraudnet.artifact.gates import ARTIFACT, ENERGY
+from fraudnet.artifact.gates import ARTIFACT, BUDGETS
 from fraudnet.cli import main
+from fraudnet.device.artifact import open_artifact
 from fraudnet.registry.runs import CANDIDATE, CHAMPION, PREVIOUS
 from tests.registry.runs import add_export, log_run, scores
 from tests.training.test_privacy import identifiers, named_in
@@ -41,7 +42,7 @@ def runs(store: str, world: World) -> dict[str, str]:
             ("weak", WEAK, None),
             ("strong", STRONG, None),
             ("like weak", WEAK, None),
-            ("greedy", STRONG, {ARTIFACT: True, ENERGY: False}),
+            ("greedy", STRONG, {ARTIFACT: True, BUDGETS: False}),
         ):
             made[name] = log_run(scores(skill, seed=len(made)))
             add_export(made[name], world, gates)
@@ -133,8 +134,26 @@ def test_gates_come_before_figures(
     store: str, runs: dict[str, str], model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     promote(runs["greedy"], "--name", model, expect=1)
-    assert "gate energy failed: as the test wants it" in capsys.readouterr().err
-    assert aliases(store, model) == {CANDIDATE: runs["greedy"]}
+    printed = capsys.readouterr()
+    assert "gate budgets failed: size 2 (at most 1): as the test wants it" in printed.err
+    assert "it does not become candidate" in printed.out
+    assert mlflow.MlflowClient(store).search_registered_models(f"name='{model}'") == []
+    promote(runs["weak"], "--name", model)
+    promote(runs["greedy"], "--name", model, expect=1)
+    assert aliases(store, model) == {CHAMPION: runs["weak"]}
+
+
+def test_budgets_of_another_file_show_nothing(
+    store: str, world: World, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id = log_run(scores(STRONG))
+    add_export(run_id, world, sha256="ab" * 32)
+    promote(run_id, "--name", model, "--dry-run", expect=1)
+    printed = capsys.readouterr()
+    assert "gate budgets is of another file than the last that was exported" in printed.err
+    assert "it would not become candidate" in printed.out
+    promote(run_id, "--name", model, expect=1)
+    assert mlflow.MlflowClient(store).search_registered_models(f"name='{model}'") == []
 
 
 def test_gates_that_were_not_run_are_not_passed(
@@ -143,7 +162,7 @@ def test_gates_that_were_not_run_are_not_passed(
     run_id = log_run(scores(WEAK))
     add_export(run_id, world, {ARTIFACT: True})
     promote(run_id, "--name", model, expect=1)
-    assert "gate energy not run: fraudnet export runs it" in capsys.readouterr().err
+    assert "gate budgets not run: fraudnet gate runs it" in capsys.readouterr().err
 
 
 def test_a_damaged_file_is_not_promoted(
@@ -213,7 +232,8 @@ def test_export_records_the_gates(world: World) -> None:
         mlflow.MlflowClient(world.store).get_run(world.trained.facts.mlflow_run_id).data.tags
     )
     assert tags["gate.artifact"].startswith("passed: float32, near Keras on ")
-    assert tags["gate.energy"].startswith("passed: energy budget met: ")
+    assert tags["gate.budgets"] == "passed: all 5 budgets hold; budgets of its experiment"
+    assert tags["gate.budgets.sha256"] == open_artifact(world.artifact).sha256
 
 
 def test_no_account_is_named_in_the_registry(

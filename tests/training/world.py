@@ -44,6 +44,7 @@ SETTINGS = (
     "training.weight_averaging=0.9",
     "alerts.per_day=10",
     "alerts.accounts_per_day=10",
+    "budgets.p99_latency_ms=1e6",  # no test hangs on how busy the machine is
     'evaluation.group_columns=["place"]',
     "evaluation.resamples=40",
 )
