@@ -151,3 +151,23 @@ def test_figures_of_a_decision_are_those_of_the_committed_run() -> None:
         assert f"| {latency['p50']:.0f} | {latency['p99']:.0f} | {times:.2f} |" in README
     assert f"{run['score_sequence_transactions_per_second']:,.0f} transactions a second" in README
     assert run["command"] in " ".join(README.split())
+
+
+def test_figures_of_compression_are_those_of_the_committed_run() -> None:
+    rows = json.loads((RESULTS / "compression.json").read_text())["rows"]
+    found = {(r["size"], r["method"], r["share"]): r for r in rows}
+    methods = ("plain", "whitened", "searched", "tuned", "smaller")
+    for (size, method, share), row in found.items():
+        if method == "whole":
+            shown = f"| | | | {row['average_precision']:.3f} | |"
+        else:
+            row = found[size, "tuned", share]
+            figures = (found[size, each, share]["average_precision"] for each in methods)
+            shown = f"| {' | '.join(f'{each:.3f}' for each in figures)} |"
+        assert f"| {size} | {share:g} | {row['macs']:,} {shown}" in README
+    whole, half, quarter = (
+        found["large", method, share]["average_precision"]
+        for method, share in (("whole", 1.0), ("tuned", 0.5), ("tuned", 0.25))
+    )
+    assert f"a half of it {whole - half:.3f} below" in README
+    assert whole - quarter < 0.005
