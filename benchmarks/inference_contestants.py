@@ -13,18 +13,32 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input
-from fraudnet.device.window import History, Window
+from fraudnet.device.transactions import Transaction
+from fraudnet.device.window import Past, Window
 
 ROUND = 2_000  # decisions that are timed
 WARM_UP = 300
 DAY_US = 86_400_000_000
 DAYS = (1, 7, 30)
+
+
+@dataclass(frozen=True)
+class History:
+    """Transactions of one account, column by column, oldest first; as a store keeps them."""
+
+    timestamp_us: list[int]
+    amount: list[float]
+    reputation: list[dict[str, int]]  # counts as known when each was scored; {} = unknown
+    packed: list[bytes]  # all but the newest, as the device's store holds them
+
 
 Decide = Callable[[History], float]
 
@@ -68,13 +82,24 @@ def features_of(history: History) -> list[float]:
     return found + [float(v) for v in history.reputation[-1].values()]
 
 
+def inputs_of(history: History, window: Window) -> dict[str, NDArray[np.generic]]:
+    """The artifact's inputs: the newest transaction packed, behind those that are."""
+    return Past(window, history.packed, None).window(pack(history, -1, window))
+
+
+def pack(history: History, place: int, window: Window) -> bytes:
+    """A transaction of a history as the device's store holds it."""
+    moment_us, amount = history.timestamp_us[place], history.amount[place]
+    return window.pack(Transaction("", "", moment_us, None, amount, {}), history.reputation[place])
+
+
 def _tflite(runtime: str, folder: Path, contract: Contract) -> Decide:
     os.environ["FRAUDNET_TFLITE_RUNTIME"] = runtime
     from fraudnet.device.runtime import Network
 
     network = Network((folder / "model.tflite").read_bytes(), contract.signature)
     window = Window(contract)
-    return lambda history: network.run(window.fill(history))[PROBABILITY]
+    return lambda history: network.run(inputs_of(history, window))[PROBABILITY]
 
 
 def _onnx(folder: Path, contract: Contract) -> Decide:
@@ -86,7 +111,7 @@ def _onnx(folder: Path, contract: Contract) -> Decide:
         folder / "model.onnx", options, providers=["CPUExecutionProvider"]
     )
     (first, *_), window = session.get_outputs(), Window(contract)
-    return lambda history: float(session.run([first.name], window.fill(history))[0].item(0))
+    return lambda history: float(session.run([first.name], inputs_of(history, window))[0].item(0))
 
 
 def _lightgbm(folder: Path) -> Decide:

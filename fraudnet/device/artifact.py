@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, parse_contract
+from fraudnet.device.contract import DISTANCE, PROBABILITY, SEQUENCE, Contract, parse_contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.runtime import Network, Tensor
 from fraudnet.device.signature import check_signature, signature_path
@@ -33,6 +33,17 @@ class Artifact:
     contract: Contract
     network: Network
     sha256: str
+    model: bytes  # the flatbuffer
+
+    def sequence_network(self, answers: int) -> Network | None:
+        """The network of `answers` transactions in a row, after the context of the first.
+
+        None: the artifact has no signature for that.
+        """
+        if SEQUENCE not in self.contract.signatures:
+            return None
+        positions = self.contract.window_length - 1 + answers
+        return Network(self.model, SEQUENCE, positions)
 
 
 def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
@@ -56,7 +67,7 @@ def open_artifact(path: Path, public_key: Path | None = None) -> Artifact:
         _check_match("input", {i.name: (i.shape, i.dtype) for i in contract.inputs}, network.inputs)
         _check_match("output", contract.outputs, network.outputs)
         _check_answers(contract, network, documents[VECTORS])
-        return Artifact(contract, network, hashlib.sha256(content).hexdigest())
+        return Artifact(contract, network, hashlib.sha256(content).hexdigest(), model)
 
 
 def read_documents(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from fraudnet.device.errors import ConflictError, DeviceInputError, TransactionError
+from fraudnet.device.errors import DeviceInputError, TransactionError
 from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import STANDARD_INPUT, Row, read_rows, shown_name
 from fraudnet.device.scorer import Scorer
@@ -140,11 +140,11 @@ def _add_history(scorer: Scorer, source: Path, quarantine: Quarantine) -> None:
     )
 
 
-def _add_batch(scorer: Scorer, rows: list[Row]) -> tuple[int, list[tuple[Row, ConflictError]]]:
-    """Adds rows in one commit; where one conflicts, the two halves apart, down to that row."""
+def _add_batch(scorer: Scorer, rows: list[Row]) -> tuple[int, list[tuple[Row, TransactionError]]]:
+    """Adds rows in one commit; where one cannot be used, the two halves apart, down to that row."""
     try:
         return scorer.add_history(row.transaction() for row in rows), []
-    except ConflictError as error:
+    except TransactionError as error:
         if len(rows) == 1:
             return 0, [(rows[0], error)]
     middle = len(rows) // 2

@@ -15,6 +15,7 @@ VERSION_1_TOLERANCE = 2e-3
 MOST_TOLERANCE = 0.1  # with more the test vectors would check nothing
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
+SEQUENCE = "score_sequence"  # signature: a longer window in, an answer for each whole one out
 DISTANCE = "ood_distance"
 COUNTERPARTY = "counterparty_id"
 # What each kind of input must say besides its name, dtype and shape.
@@ -63,6 +64,7 @@ class Contract:
     tolerance: float  # of the answers to its test vectors, absolute or relative
     reputation: ReputationTerms | None  # None: the network reads none
     distance_threshold: float | None  # above it a transaction is unfamiliar; None: not judged
+    signatures: tuple[str, ...] = ()  # that the file has besides
 
     @property
     def columns(self) -> dict[str, str]:
@@ -112,6 +114,7 @@ def parse_contract(document: object) -> Contract:
         tolerance=tolerance,
         reputation=_reputation(document, inputs),
         distance_threshold=_distance_threshold(document),
+        signatures=_signatures(document),
     )
 
 
@@ -161,6 +164,12 @@ def _distance_threshold(document: Mapping[str, Any]) -> float | None:
     if "sentinel" not in document:  # of an artifact from before there was one
         return None
     return _get(_get(document, "sentinel", dict), "distance_threshold", float, "sentinel")
+
+
+def _signatures(document: Mapping[str, Any]) -> tuple[str, ...]:
+    if "signatures" not in document:  # of version 1
+        return ()
+    return tuple(str(name) for name in _get(document, "signatures", list))
 
 
 def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:
