@@ -141,9 +141,8 @@ def _readable(
     """All rows that can be read: from either end to the damage, then halving what is between."""
     low, high = -1, _ROW_LIMIT
     for order in ("ASC", "DESC"):
-        rows = damaged.execute(f"{query} WHERE rowid > {low} ORDER BY rowid {order}")
         try:
-            for row in rows:
+            for row in damaged.execute(f"{query} WHERE rowid > {low} ORDER BY rowid {order}"):
                 low, high = (row[0], high) if order == "ASC" else (low, row[0])
                 yield row
             return
@@ -159,6 +158,6 @@ def _readable(
                 f"{query} WHERE rowid > ? AND rowid < ?", (low, high)
             ).fetchall()
         except error:
-            middle = (low + high) // 2
+            middle = (low + high + 1) // 2  # the first of the upper half
             if high - low > 2:
                 ranges += [(low, middle), (middle - 1, high)]
