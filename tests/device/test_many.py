@@ -60,8 +60,10 @@ def same(one: Decision | TransactionError, other: Decision | TransactionError) -
         return type(one) is type(other) and str(one) == str(other)
     near = abs(one.probability - other.probability) < 1e-5
     near &= abs(one.ood_distance - other.ood_distance) < 1e-4
-    figures = {"probability": 0.0, "ood_distance": 0.0, "latency_us": 0, "reasons": ()}
-    return near and replace(one, **figures) == replace(other, **figures)
+    alike = replace(one, probability=0.0, ood_distance=0.0, latency_us=0, reasons=()) == replace(
+        other, probability=0.0, ood_distance=0.0, latency_us=0, reasons=()
+    )
+    return near and alike
 
 
 def one_by_one(scorer: Scorer, stream: list[Transaction]) -> list[Decision | TransactionError]:
