@@ -169,7 +169,9 @@ def _distance_threshold(document: Mapping[str, Any]) -> float | None:
 def _signatures(document: Mapping[str, Any]) -> tuple[str, ...]:
     if "signatures" not in document:  # of version 1
         return ()
-    return tuple(_get(entry, "name", str, place) for entry, place in _listed(document, "signatures"))
+    return tuple(
+        _get(entry, "name", str, place) for entry, place in _listed(document, "signatures")
+    )
 
 
 def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:
