@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from fraudnet.device.store import Score, Stored
+from fraudnet.device.store import Score
 from fraudnet.device.transactions import Transaction
 
 HOUR_US = 3_600_000_000
@@ -41,20 +41,6 @@ class Decision:
     # Of this call; everything above is as stored.
     repeated: bool  # answered before: the stored decision
     latency_us: int  # commit included
-
-    @classmethod
-    def of(
-        cls, account_id: str, stored: Stored, score: Score, repeated: bool, latency_us: int
-    ) -> Self:
-        """The decision about a stored transaction, of the account as its owner names it."""
-        return cls.about(
-            stored.transaction.transaction_id,
-            account_id,
-            stored.transaction.timestamp_us,
-            score,
-            repeated=repeated,
-            latency_us=latency_us,
-        )
 
     @classmethod
     def about(

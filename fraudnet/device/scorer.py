@@ -163,9 +163,15 @@ class Scorer:
                     )
                 past = self._accounts.past_of(stored.transaction, stored.sequence)
                 past.window(self._accounts.rows(self._store.places([stored.sequence]))[0])
-                score = self._explained(stored.transaction, past, stored.sequence, score)
+                # With what has come late since, it may be another.
+                now = score._replace(
+                    fraud_probability=self._answers.of_matrix(past.packed).probability
+                )
+                score = self._explained(stored.transaction, past, stored.sequence, now)
                 self._store.explain(stored.sequence, score.reasons or "[]")
-        return Decision.of("", stored, score, repeated=True, latency_us=0).reasons or ()
+                stored = stored._replace(score=score)
+            decision = self._held(stored, stored.transaction.account_id).decision
+        return (decision and decision.reasons) or ()
 
     def add_history(self, transactions: Iterable[Transaction]) -> int:
         """Stores transactions without scoring, in one commit; returns how many were new.
@@ -323,9 +329,10 @@ class Scorer:
         return score._replace(reasons=written(reasons))
 
     def _held(self, stored: Stored, account_id: str) -> Held:
-        decision = stored.score and Decision.of(
-            account_id, stored, stored.score, repeated=True, latency_us=0
-        )
+        decision = stored.score and Decision.about(
+            stored.transaction.transaction_id, account_id, stored.transaction.timestamp_us,
+            stored.score, repeated=True, latency_us=0,
+        )  # fmt: skip
         transaction = replace(stored.transaction, account_id=account_id)
         return Held(transaction, stored.reputation, decision)
 
