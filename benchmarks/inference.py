@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command_line import run
-from benchmarks.inference_contestants import CONTESTANTS, contract_of, features_of
+from benchmarks.inference_contestants import CONTESTANTS, History, contract_of, features_of, pack
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.speed_data import load_fold
 from fraudnet.device.contract import StepTerms
-from fraudnet.device.window import History
+from fraudnet.device.window import Window
 from fraudnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ SEQUENCE_ROWS = 100_000
 BULK_THREADS = 2
 
 _DESCRIPTION = """\
-Time single decisions on one thread, each from one account's raw history in Python's own lists:
-this project's artifact in both TFLite runtimes, by its window and by its step (from a state that
-holds the history), the same network in ONNX Runtime, LightGBM as it is
+Time single decisions on one thread, each from one account's history as a device keeps it (packed
+rows, or a state, for the networks, Python's own lists for the trees) and a new transaction: this
+project's artifact in both TFLite runtimes, by its window and by its step (from a state that holds
+the history), the same network in ONNX Runtime, LightGBM as it is
 called from Python on features computed from the same history, and LightGBM's C path for single
 rows. Each in a process of its own, in turn, --rounds times. Then transactions a second by the
 artifact's score_sequence on two threads. Latency does not hang on what the weights are: the
@@ -96,11 +98,11 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
     network = build_network(NetworkConfig(), histories.specification)
     rng = np.random.default_rng(0)
     rows = rng.choice(np.flatnonzero(training.rows), HISTORIES, replace=False)
-    given = [_history(histories, int(row), network.receptive_field) for row in rows]
+    terms = StepTerms(STEP, Step(network).length)
+    contract = contract_of(histories.specification, network.receptive_field, terms)
+    given = [history_of(histories, int(row), Window(contract)) for row in rows]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        terms = StepTerms(STEP, Step(network).length)
-        contract = contract_of(histories.specification, network.receptive_field, terms)
         (folder / "given.pickle").write_bytes(pickle.dumps((contract, given)))
         model = slim(convert(network), SEQUENCE, convert_step(network))
         (folder / "model.tflite").write_bytes(model)
@@ -128,17 +130,19 @@ def measure(histories: "Histories", training: "KnownRows", rounds: int) -> dict[
     }
 
 
-def _history(histories: "Histories", row: int, length: int) -> History:
-    first = max(int(histories.offsets[histories.account[row]]), row - length + 1)
+def history_of(histories: "Histories", row: int, window: Window) -> History:
+    """The last transactions of a row's account that a window holds, that row's the newest."""
+    first = max(int(histories.offsets[histories.account[row]]), row - window.length + 1)
     rows = range(first, row + 1)
     entries = [i for i in histories.specification.inputs if i.kind == "reputation"]
     counts = {f"{i.statistic}_{i.days}d": histories.columns[i.name] for i in entries}
-    return History(
+    made = History(
         timestamp_us=[int(histories.timestamp_us[r]) for r in rows],
         amount=[float(histories.amount[r]) for r in rows],
-        columns=[{} for _ in rows],
         reputation=[{name: int(values[r]) for name, values in counts.items()} for r in rows],
+        packed=[],
     )
+    return replace(made, packed=[pack(made, place, window) for place in range(len(rows) - 1)])
 
 
 def _write_onnx(network: "Network", path: Path) -> None:

@@ -13,6 +13,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, Input, StepTerms
-from fraudnet.device.window import History, Window
+from fraudnet.device.transactions import Transaction
+from fraudnet.device.window import Past, Window
 
 ROUND = 2_000  # decisions that are timed
 WARM_UP = 500  # every history once
 DAY_US = 86_400_000_000
 DAYS = (1, 7, 30)
+
+
+@dataclass(frozen=True)
+class History:
+    """Transactions of one account, column by column, oldest first; as a store keeps them."""
+
+    timestamp_us: list[int]
+    amount: list[float]
+    reputation: list[dict[str, int]]  # counts as known when each was scored; {} = unknown
+    packed: list[bytes]  # all but the newest, as the device's store holds them
+
 
 Decide = Callable[[History], float]
 
@@ -74,13 +87,28 @@ def features_of(history: History) -> list[float]:
     return found + [float(v) for v in history.reputation[-1].values()]
 
 
+def inputs_of(history: History, window: Window) -> dict[str, NDArray[np.generic]]:
+    """The artifact's inputs: the newest transaction packed, behind those that are."""
+    return Past(window, history.packed, None).window(pack(history, -1, window))
+
+
+def pack(history: History, place: int, window: Window) -> bytes:
+    """A transaction of a history as the device's store holds it."""
+    return window.pack(_transaction(history, place), history.reputation[place])
+
+
+def _transaction(history: History, place: int) -> Transaction:
+    moment_us, amount = history.timestamp_us[place], history.amount[place]
+    return Transaction("", "", moment_us, None, amount, {})
+
+
 def _tflite(runtime: str, folder: Path, contract: Contract) -> Decide:
     os.environ["FRAUDNET_TFLITE_RUNTIME"] = runtime
     from fraudnet.device.runtime import Network
 
     network = Network((folder / "model.tflite").read_bytes(), contract.signature)
     window = Window(contract)
-    return lambda history: network.run(window.fill(history))[PROBABILITY]
+    return lambda history: network.run(inputs_of(history, window))[PROBABILITY]
 
 
 def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
@@ -92,13 +120,7 @@ def _step(runtime: str, folder: Path, contract: Contract) -> Decide:
     states: dict[int, NDArray[np.float32]] = {}
 
     def one(history: History, at: int, state: NDArray[np.float32]) -> Any:  # noqa: ANN401
-        return stepper.step(
-            history.timestamp_us[at],
-            history.amount[at],
-            history.columns[at],
-            history.reputation[at],
-            state,
-        )
+        return stepper.step(_transaction(history, at), history.reputation[at], state)
 
     def decide(history: History) -> float:
         key = id(history)
@@ -122,7 +144,7 @@ def _onnx(folder: Path, contract: Contract) -> Decide:
         folder / "model.onnx", options, providers=["CPUExecutionProvider"]
     )
     (first, *_), window = session.get_outputs(), Window(contract)
-    return lambda history: float(session.run([first.name], window.fill(history))[0].item(0))
+    return lambda history: float(session.run([first.name], inputs_of(history, window))[0].item(0))
 
 
 def _lightgbm(folder: Path) -> Decide:

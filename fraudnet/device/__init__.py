@@ -3,6 +3,7 @@
 Everything a program that scores needs is exported here; `fraudnet score` is a thin layer over it.
 """
 
+from fraudnet.device.decisions import Decision, Held, Reason
 from fraudnet.device.errors import (
     ArtifactError,
     ConflictError,
@@ -10,7 +11,7 @@ from fraudnet.device.errors import (
     StoreError,
     TransactionError,
 )
-from fraudnet.device.scorer import Decision, Scorer
+from fraudnet.device.scorer import Options, Scorer
 from fraudnet.device.transactions import Transaction, parse_transaction
 
 __all__ = [
@@ -18,6 +19,9 @@ __all__ = [
     "ConflictError",
     "Decision",
     "DeviceInputError",
+    "Held",
+    "Options",
+    "Reason",
     "Scorer",
     "StoreError",
     "Transaction",

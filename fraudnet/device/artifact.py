@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudnet.device.contract import DISTANCE, PROBABILITY, Contract, parse_contract
+from fraudnet.device.contract import DISTANCE, PROBABILITY, SEQUENCE, Contract, parse_contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.runtime import Network, Tensor
 from fraudnet.device.signature import check_signature, signature_path
@@ -34,6 +34,16 @@ class Artifact:
     network: Network
     model: bytes  # the flatbuffer
     sha256: str
+
+    def sequence_network(self, answers: int) -> Network | None:
+        """The network of `answers` transactions in a row, after the context of the first.
+
+        None: the artifact has no signature for that.
+        """
+        if SEQUENCE not in self.contract.signatures:
+            return None
+        positions = self.contract.window_length - 1 + answers
+        return Network(self.model, SEQUENCE, positions=positions)
 
 
 def open_artifact(path: Path, public_key: Path | None = None, threads: int = 1) -> Artifact:

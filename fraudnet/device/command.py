@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-from fraudnet.device.errors import ConflictError, DeviceInputError, TransactionError
+from fraudnet.device.errors import DeviceInputError, TransactionError
 from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import STANDARD_INPUT, Row, read_rows, shown_name
-from fraudnet.device.scorer import Scorer
+from fraudnet.device.scorer import KEEP, Options, Scorer
 from fraudnet.device.transactions import Transaction
 
 EPILOG = """\
@@ -66,6 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--public-key", type=Path, metavar="FILE",
         help="refuse an artifact that is not signed with this key (PEM)",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep", type=int, default=KEEP, metavar="N",
+        help="transactions that the store keeps of each account, at least what a window reads; "
+        f"0: all (default: {KEEP:,})",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument(
         "input", type=Path, nargs="?", default=STANDARD_INPUT, metavar="INPUT",
@@ -80,7 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with (
             Scorer(
-                arguments.artifact, arguments.store, arguments.reputation, arguments.public_key
+                arguments.artifact,
+                arguments.store,
+                arguments.reputation,
+                arguments.public_key,
+                Options(keep=arguments.keep or None),
             ) as scorer,
             Quarantine(path) as quarantine,
         ):
@@ -93,6 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
                     _report(summary, scorer, quarantine, arguments.json)
     except DeviceInputError as error:
         print(f"fraudnet score: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("fraudnet score: out of memory; what was decided is stored", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Nothing more can be written there, not even what Python flushes when it ends.
@@ -140,11 +152,11 @@ def _add_history(scorer: Scorer, source: Path, quarantine: Quarantine) -> None:
     )
 
 
-def _add_batch(scorer: Scorer, rows: list[Row]) -> tuple[int, list[tuple[Row, ConflictError]]]:
-    """Adds rows in one commit; where one conflicts, the two halves apart, down to that row."""
+def _add_batch(scorer: Scorer, rows: list[Row]) -> tuple[int, list[tuple[Row, TransactionError]]]:
+    """Adds rows in one commit; where one cannot be used, the two halves apart, down to that row."""
     try:
         return scorer.add_history(row.transaction() for row in rows), []
-    except ConflictError as error:
+    except TransactionError as error:
         if len(rows) == 1:
             return 0, [(rows[0], error)]
     middle = len(rows) // 2

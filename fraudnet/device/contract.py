@@ -16,6 +16,7 @@ MOST_STATE = 1_000_000
 MOST_TOLERANCE = 0.1  # with more the test vectors would check nothing
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
+SEQUENCE = "score_sequence"  # signature: a longer window in, an answer for each whole one out
 DISTANCE = "ood_distance"
 COUNTERPARTY = "counterparty_id"
 # What each kind of input must say besides its name, dtype and shape.
@@ -73,6 +74,7 @@ class Contract:
     reputation: ReputationTerms | None  # None: the network reads none
     distance_threshold: float | None  # above it a transaction is unfamiliar; None: not judged
     step: StepTerms | None = None  # None: there is none
+    signatures: tuple[str, ...] = ()  # that the file has besides
 
     @property
     def columns(self) -> dict[str, str]:
@@ -123,6 +125,7 @@ def parse_contract(document: object) -> Contract:
         reputation=_reputation(document, inputs),
         distance_threshold=_distance_threshold(document),
         step=_step(document),
+        signatures=_signatures(document),
     )
 
 
@@ -182,6 +185,14 @@ def _distance_threshold(document: Mapping[str, Any]) -> float | None:
     if "sentinel" not in document:  # of an artifact from before there was one
         return None
     return _get(_get(document, "sentinel", dict), "distance_threshold", float, "sentinel")
+
+
+def _signatures(document: Mapping[str, Any]) -> tuple[str, ...]:
+    if "signatures" not in document:  # of version 1
+        return ()
+    return tuple(
+        _get(entry, "name", str, place) for entry, place in _listed(document, "signatures")
+    )
 
 
 def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:

@@ -51,9 +51,9 @@ class Snapshot:
             raise ValueError(f"it is keyed by {held.key}, expected {terms.key}")
         if missing := set(terms.columns) - set(held.columns):
             raise ValueError(f"it has no column {', '.join(sorted(missing))}")
-        self._as_of_us = held.as_of_us
-        self._expires_us = self._as_of_us + int(terms.max_age_days * DAY_US)
-        first, last = (np.datetime64(us, "us") for us in (self._as_of_us, self._expires_us))
+        self.as_of_us = held.as_of_us
+        self._expires_us = self.as_of_us + int(terms.max_age_days * DAY_US)
+        first, last = (np.datetime64(us, "us") for us in (self.as_of_us, self._expires_us))
         self.serves = f"from {first} to {last} UTC"
         self._hashes = held.hashes
         self._counts = held.counts
@@ -65,7 +65,7 @@ class Snapshot:
         {} = unknown: no identifier, or a snapshot that is too old or of a later time. One that a
         fresh snapshot does not hold has been seen 0 times.
         """
-        if identifier is None or not self._as_of_us <= timestamp_us <= self._expires_us:
+        if identifier is None or not self.as_of_us <= timestamp_us <= self._expires_us:
             return {}
         digest = hashlib.blake2b(identifier.encode(), digest_size=8).digest()
         # As uint64: for a Python integer, numpy would turn all hashes into rounded floats.

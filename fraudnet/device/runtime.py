@@ -35,17 +35,23 @@ class Network:
 
     Args:
         model: the flatbuffer.
-        signature: the first of the file.
+        signature: its name.
         threads: that the runtime may use, at least 1.
+        positions: how many each input, [1, positions], is resized to; None: as in the file.
 
     Raises:
         DeviceInputError: no TFLite runtime is installed, or not the one asked for.
         ArtifactError: the runtime cannot load the model.
     """
 
-    def __init__(self, model: bytes, signature: str, threads: int = 1) -> None:
+    def __init__(
+        self, model: bytes, signature: str, threads: int = 1, positions: int | None = None
+    ) -> None:
         try:
             self._interpreter = load(model, threads)
+            if positions is not None:
+                for detail in self._interpreter.get_input_details():
+                    self._interpreter.resize_tensor_input(detail["index"], [1, positions])
             self._interpreter.allocate_tensors()
             # Held no longer than this: the interpreter refuses to run while it is referenced.
             runner = self._interpreter.get_signature_runner(signature)
@@ -71,13 +77,26 @@ class Network:
 
     def run(self, inputs: Mapping[str, NDArray[np.generic]]) -> dict[str, float]:
         """Returns the first value of every output; `inputs` has the model's shapes and types."""
-        for name, tensor in self.inputs.items():
-            self._interpreter.set_tensor(tensor.index, inputs[name])
-        self._interpreter.invoke()
+        self._invoke(inputs)
         return {
             name: self._interpreter.get_tensor(tensor.index).item(0)
             for name, tensor in self.outputs.items()
         }
+
+    def run_sequence(
+        self, inputs: Mapping[str, NDArray[np.generic]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Returns every output whole, [n]; `inputs` has the resized shape."""
+        self._invoke(inputs)
+        return {
+            name: self._interpreter.get_tensor(tensor.index)[0]
+            for name, tensor in self.outputs.items()
+        }
+
+    def _invoke(self, inputs: Mapping[str, NDArray[np.generic]]) -> None:
+        for name, tensor in self.inputs.items():
+            self._interpreter.set_tensor(tensor.index, inputs[name])
+        self._interpreter.invoke()
 
 
 def load(model: bytes, threads: int = 1) -> Any:  # noqa: ANN401  (the runtime's own class)

@@ -3,60 +3,76 @@
 Write-ahead log and full synchronisation: what was committed is there after a kill or a power cut.
 """
 
+import hashlib
+import hmac
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from fraudnet.device.errors import ConflictError, StoreError
+from fraudnet.device.repair import open_repaired
+from fraudnet.device.schema import TABLES, migrate
 from fraudnet.device.transactions import Transaction
-from fraudnet.device.window import History
 
-SCHEMA_VERSION = "1"
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE transactions (
-  sequence INTEGER PRIMARY KEY,  -- arrival order
-  transaction_id TEXT NOT NULL UNIQUE, account_id TEXT NOT NULL, timestamp_us INTEGER NOT NULL,
-  counterparty_id TEXT, amount REAL NOT NULL,
-  columns TEXT NOT NULL,         -- JSON object: further columns as received
-  reputation TEXT NOT NULL,      -- JSON object: counts as known when it was scored, {} = unknown
-  -- NULL: history only, not scored; familiar also where the artifact does not judge it
-  fraud_probability REAL, ood_distance REAL, threshold REAL, flagged INTEGER, artifact_sha256 TEXT,
-  familiar INTEGER);
-CREATE INDEX transactions_by_account ON transactions (account_id, timestamp_us, sequence);
-CREATE TABLE cases (
-  case_id INTEGER PRIMARY KEY,
-  transaction_id TEXT NOT NULL UNIQUE REFERENCES transactions (transaction_id),
-  opened_at_us INTEGER NOT NULL,
-  window TEXT NOT NULL);         -- JSON list: the window's transactions, the flagged one last
-"""
-_FIND = """
-SELECT account_id, timestamp_us, counterparty_id, amount, columns, sequence, reputation,
-       fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar
-FROM transactions WHERE transaction_id = ?"""
-_EARLIER = """
+_CONTENT = "account_id, timestamp_us, counterparty_id, amount, columns"
+_SCORE = (
+    "fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar, "
+    "reputation_as_of_us, reasons, revises"
+)
+_STORED = f"transaction_id, {_CONTENT}, sequence, reputation, {_SCORE}"
+_FROM = "FROM transactions"
+_FIND = f"SELECT {_STORED} {_FROM} WHERE transaction_id = ?"
+_AT = f"SELECT {_STORED} {_FROM} WHERE sequence = ?"
+_BEFORE = """
 FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) < (?, ?)
 ORDER BY timestamp_us DESC, sequence DESC LIMIT ?"""
-_HISTORY = f"SELECT timestamp_us, amount, columns, reputation {_EARLIER}"
+_AFTER = """
+FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) > (?, ?)
+ORDER BY timestamp_us, sequence LIMIT ?"""
+_HISTORY = f"SELECT timestamp_us, sequence, packed {_BEFORE}"
+_LATER = f"SELECT timestamp_us, sequence, packed {_AFTER}"
 _CASE_FIELDS = (
     "transaction_id", "timestamp_us", "counterparty_id", "amount", "columns",
     "fraud_probability", "ood_distance",
 )  # fmt: skip
-_CASE_WINDOW = f"SELECT {', '.join(_CASE_FIELDS)} {_EARLIER}"
+_CASE_WINDOW = f"SELECT {', '.join(_CASE_FIELDS)} {_BEFORE}"
 _INSERT = """
-INSERT INTO transactions (transaction_id, account_id, timestamp_us, counterparty_id, amount,
-  columns, reputation, fraud_probability, ood_distance, threshold, flagged, artifact_sha256,
-  familiar)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT INTO transactions (
+  transaction_id, account_id, timestamp_us, counterparty_id, amount, columns, reputation, packed,
+  fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar,
+  reputation_as_of_us, reasons, revises)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _DECIDE = """
-UPDATE transactions SET reputation = ?, fraud_probability = ?, ood_distance = ?, threshold = ?,
-  flagged = ?, artifact_sha256 = ?, familiar = ? WHERE sequence = ?"""
+UPDATE transactions SET fraud_probability = ?, ood_distance = ?, threshold = ?, flagged = ?,
+  artifact_sha256 = ?, familiar = ?, reputation_as_of_us = ?, reasons = ?, revises = ?
+WHERE sequence = ?"""
 _OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?, ?, ?)"
-_AFTER_ALL = 2**63 - 1  # a sequence that none reaches
+# A case is its owner's: what was flagged stays until it is forgotten.
+_PRUNE = """
+DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
+AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
+_UNDECIDED = """
+SELECT timestamp_us, sequence FROM transactions
+WHERE account_id = ? AND fraud_probability IS NULL ORDER BY timestamp_us, sequence LIMIT 1"""
+_STRETCH = """
+SELECT timestamp_us, sequence, packed, transaction_id, fraud_probability IS NOT NULL,
+       reputation = '{}'
+FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) >= (?, ?)
+ORDER BY timestamp_us, sequence LIMIT ?"""
+_FORGET = {
+    "verdicts": """
+DELETE FROM verdicts WHERE case_id IN (
+  SELECT case_id FROM cases JOIN transactions USING (transaction_id) WHERE account_id = ?)""",
+    "cases": """
+DELETE FROM cases WHERE transaction_id IN (
+  SELECT transaction_id FROM transactions WHERE account_id = ?)""",
+    "transactions": "DELETE FROM transactions WHERE account_id = ?",
+    "pruned": "DELETE FROM pruned WHERE account_id = ?",
+}
+AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
 
 class Score(NamedTuple):
@@ -68,69 +84,106 @@ class Score(NamedTuple):
     flagged: bool
     artifact_sha256: str
     familiar: bool | None  # None: not judged
+    reputation_as_of_us: int | None = None  # of the snapshot whose counts were used
+    reasons: str | None = None  # JSON list; None: not looked for
+    revises: str | None = None  # JSON list of ids
 
 
 class Stored(NamedTuple):
-    """What the store holds of a transaction beyond its content."""
+    """What the store holds of a transaction."""
 
+    transaction: Transaction
     sequence: int
     reputation: dict[str, int]
     score: Score | None  # None: history only
 
 
+class Place(NamedTuple):
+    """A transaction among those of its account, as a window needs it."""
+
+    timestamp_us: int
+    sequence: int
+    packed: bytes | None
+
+
+class Entry(NamedTuple):
+    """A transaction in a stretch of an account's history."""
+
+    timestamp_us: int
+    sequence: int
+    packed: bytes | None
+    transaction_id: str
+    is_decided: bool
+    is_unknown: bool  # its counterparty's counts are
+
+
 class Store:
-    """A case store, made when it is not there.
+    """A case store, made when it is not there; one that is damaged is repaired first.
+
+    Args:
+        path: the SQLite file.
+        durable: whether a commit waits for the disk.
+        encryption_key: 32 bytes, of SQLCipher; None: plain.
+        account_key: secret of the keyed hashes that stand for account ids; None: as they are.
 
     Raises:
-        StoreError: not a case store, of another version, or not to be opened; so do all methods
-            when SQLite fails.
+        StoreError: not a case store, of another version, of another account key, or not to be
+            opened; so do all methods when SQLite fails.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        durable: bool = True,
+        encryption_key: bytes | None = None,
+        account_key: bytes | None = None,
+    ) -> None:
         self._path = path
-        with self._explained():
-            # Transactions are begun and ended here, not by the module.
-            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None)
+        self._database, self.repaired = open_repaired(path, durable, encryption_key)
+        self._connection = self._database.connection
         try:
-            with self._explained():
-                self._prepare()
-        except StoreError:
+            self._prepare(account_key)
+        except BaseException:
             self.close()
             raise
 
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
+    def _prepare(self, account_key: bytes | None) -> None:
         with self.commit():
             tables = {
                 name for (name,) in self._connection.execute("SELECT name FROM sqlite_master")
             }
-            if not tables:
-                self._create()
-            elif not {"meta", "transactions", "cases"} <= tables:
+            if tables and not tables >= TABLES:
                 raise StoreError(f"{self._path}: SQLite, but no case store; give another --store")
-            found = self._connection.execute(
-                "SELECT value FROM meta WHERE key = 'schema_version'"
-            ).fetchone()
-            if found != (SCHEMA_VERSION,):
+            try:
+                migrate(self._connection)
+            except ValueError as error:
                 raise StoreError(
-                    f"{self._path}: schema version {found and found[0]}, this fraudnet reads "
-                    f"{SCHEMA_VERSION}; give another --store, or use the fraudnet that wrote it"
-                )
-            # A column that may be NULL: whoever knows nothing of it reads and writes as before.
-            columns = self._connection.execute("PRAGMA table_info(transactions)").fetchall()
-            if "familiar" not in {name for _, name, *_ in columns}:
-                self._connection.execute("ALTER TABLE transactions ADD COLUMN familiar INTEGER")
+                    f"{self._path}: {error}; give another --store, or use the fraudnet that wrote "
+                    "it"
+                ) from error
+            self._check_account_key(account_key, is_new=not tables)
+        if self._meta("erasing"):
+            self.scrub()
+        self._data_version = self._read_data_version()
 
-    def _create(self) -> None:
-        for statement in _SCHEMA.split(";\n"):
-            self._connection.execute(statement)
-        self._connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", (SCHEMA_VERSION,))
+    def _check_account_key(self, account_key: bytes | None, is_new: bool) -> None:
+        # What a key makes of no id: tells one key from another and gives none away.
+        shown = hmac.digest(account_key, b"", "sha256").hex() if account_key else None
+        if is_new and shown:
+            self._connection.execute("INSERT INTO meta VALUES ('account_key', ?)", (shown,))
+        if self._meta("account_key") != shown:
+            raise StoreError(
+                f"{self._path}: its account ids were hashed with another key, or with none; give "
+                "the key that it was made with, or another --store"
+            )
+
+    def _meta(self, key: str) -> str | None:
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row and str(row[0])
 
     def close(self) -> None:
         """Closes the file; what was committed stays."""
-        self._connection.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,25 +194,17 @@ class Store:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One SQL transaction: all of what happens inside is stored, or nothing."""
-        with self._explained():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
+        with self._database.commit():
             yield
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{self._path}: {error}; expected a case store, or a new file in a writable folder "
-                "that no other process holds locked"
-            ) from error
+
+    def changed_by_another(self) -> bool:
+        """Whether another connection has written since this was last asked; asked in a commit."""
+        before, self._data_version = self._data_version, self._read_data_version()
+        return before != self._data_version
+
+    def _read_data_version(self) -> int:
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
 
     def find(self, transaction: Transaction) -> Stored | None:
         """Returns what is stored of a transaction, None if it is new.
@@ -167,40 +212,78 @@ class Store:
         Raises:
             ConflictError: its id is stored with other content; the message shows both.
         """
-        row = self._connection.execute(_FIND, (transaction.transaction_id,)).fetchone()
-        if row is None:
-            return None
-        account_id, timestamp_us, counterparty_id, amount, columns, sequence, reputation, *score = (
-            row
-        )
-        stored = Transaction(
-            transaction.transaction_id,
-            account_id,
-            timestamp_us,
-            counterparty_id,
-            amount,
-            json.loads(columns),
-        )
-        if stored != transaction:
-            raise ConflictError(_difference(stored, transaction))
-        return Stored(sequence, json.loads(reputation), _score(*score))
+        stored = self.find_id(transaction.transaction_id)
+        if stored and stored.transaction != transaction:
+            raise ConflictError(_difference(stored.transaction, transaction))
+        return stored
 
-    def history(self, transaction: Transaction, stored: Stored | None, limit: int) -> History:
-        """Returns the account's last `limit` transactions before this one, oldest first.
+    def find_id(self, transaction_id: str) -> Stored | None:
+        """Returns what is stored under an id."""
+        row = self._connection.execute(_FIND, (transaction_id,)).fetchone()
+        return row and self._stored(row)
 
-        Before means by (timestamp, arrival); a new transaction arrives after all.
+    def at(self, sequences: Iterable[int]) -> list[Stored]:
+        """Returns what is stored at places, in their order."""
+        return [
+            self._stored(self._connection.execute(_AT, (sequence,)).fetchone())
+            for sequence in sequences
+        ]
+
+    def all_of(self, account_id: str | None) -> Iterator[Stored]:
+        """What is stored of an account, or of all: by account, then in time order."""
+        where = "" if account_id is None else "WHERE account_id = ?"
+        with self._database.explained():
+            for row in self._connection.execute(
+                f"SELECT {_STORED} {_FROM} {where} ORDER BY account_id, timestamp_us, sequence",
+                () if account_id is None else (account_id,),
+            ):
+                yield self._stored(row)
+
+    def _stored(self, row: tuple[Any, ...]) -> Stored:
+        transaction_id, account_id, timestamp_us, counterparty_id, amount, columns, *rest = row
+        sequence, reputation, *score = rest
+        try:
+            transaction = Transaction(
+                transaction_id, account_id, timestamp_us, counterparty_id, amount,
+                json.loads(columns),
+            )  # fmt: skip
+            return Stored(transaction, sequence, json.loads(reputation), _score(*score))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self._path}: transaction {transaction_id!r} cannot be read ({error}); delete "
+                "it, or move the store away and send all again"
+            ) from error
+
+    def before(self, account_id: str, timestamp_us: int, sequence: int, limit: int) -> list[Place]:
+        """Returns the account's last `limit` transactions before a place, oldest first.
+
+        Before means by (timestamp, arrival); a new transaction arrives `AFTER_ALL`.
         """
-        sequence = stored.sequence if stored else _AFTER_ALL
-        rows = self._connection.execute(
-            _HISTORY, (transaction.account_id, transaction.timestamp_us, sequence, limit)
-        ).fetchall()[::-1]
-        timestamps, amounts, columns, reputation = zip(*rows, strict=True) if rows else [()] * 4
-        return History(list(timestamps), list(amounts), _parse_all(columns), _parse_all(reputation))
+        rows = self._connection.execute(_HISTORY, (account_id, timestamp_us, sequence, limit))
+        return list(map(Place._make, rows.fetchall()[::-1]))
+
+    def after(self, account_id: str, timestamp_us: int, sequence: int, limit: int) -> list[Place]:
+        """Returns the account's first `limit` transactions after a place."""
+        rows = self._connection.execute(_LATER, (account_id, timestamp_us, sequence, limit))
+        return list(map(Place._make, rows.fetchall()))
+
+    def newest_us(self, arrivals: int) -> int | None:
+        """The latest time among the last arrivals of any account; None: there are none."""
+        (found,) = self._connection.execute(
+            "SELECT MAX(timestamp_us) FROM (SELECT timestamp_us FROM transactions "
+            "ORDER BY sequence DESC LIMIT ?)",
+            (arrivals,),
+        ).fetchone()
+        return None if found is None else int(found)
 
     def add(
-        self, transaction: Transaction, reputation: Mapping[str, int], score: Score | None
-    ) -> None:
-        """Stores a new transaction, with its decision if it has one."""
+        self,
+        transaction: Transaction,
+        reputation: Mapping[str, int],
+        score: Score | None,
+        packed: bytes | None = None,
+    ) -> int:
+        """Stores a new transaction, with its decision if it has one; returns its sequence."""
         values = (
             transaction.transaction_id,
             transaction.account_id,
@@ -209,19 +292,67 @@ class Store:
             transaction.amount,
             json.dumps(transaction.columns),
             json.dumps(reputation),
+            packed,
         )
-        self._connection.execute(_INSERT, values + (score or (None,) * len(Score._fields)))
+        made = self._connection.execute(_INSERT, values + (score or (None,) * len(Score._fields)))
+        assert made.lastrowid is not None
+        return made.lastrowid
 
-    def decide(self, stored: Stored, reputation: Mapping[str, int], score: Score) -> None:
-        """Stores the decision about a transaction that was history only."""
-        self._connection.execute(_DECIDE, (json.dumps(reputation), *score, stored.sequence))
+    def undecided_accounts(self) -> list[str]:
+        """Accounts with history that was not scored."""
+        with self._database.explained():
+            return [
+                name
+                for (name,) in self._connection.execute(
+                    "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
+                )
+            ]
 
-    def open_case(self, transaction: Transaction, length: int) -> None:
+    def first_undecided(self, account_id: str) -> tuple[int, int] | None:
+        """Time and sequence of the account's first transaction that was not scored."""
+        row: tuple[int, int] | None = self._connection.execute(_UNDECIDED, (account_id,)).fetchone()
+        return row
+
+    def stretch(self, account_id: str, start: tuple[int, int], limit: int) -> list[Entry]:
+        """The account's transactions from a place on, at most `limit`."""
+        rows = self._connection.execute(_STRETCH, (account_id, *start, limit))
+        return list(map(Entry._make, rows.fetchall()))
+
+    def decide_many(self, decided: Iterable[tuple[int, Score]]) -> None:
+        """Stores decisions by sequence, about history whose packed rows stay as they are."""
+        self._connection.executemany(_DECIDE, ((*score, sequence) for sequence, score in decided))
+
+    def repack(self, sequence: int, reputation: Mapping[str, int], packed: bytes) -> None:
+        """Stores counts that were not known before, and the row packed with them."""
+        self._connection.execute(
+            "UPDATE transactions SET reputation = ?, packed = ? WHERE sequence = ?",
+            (json.dumps(reputation), packed, sequence),
+        )
+
+    def holds(self, transaction_id: str) -> bool:
+        """Whether a transaction is stored under an id."""
+        query = "SELECT 1 FROM transactions WHERE transaction_id = ?"
+        return self._connection.execute(query, (transaction_id,)).fetchone() is not None
+
+    def places(self, sequences: Iterable[int]) -> list[Place]:
+        """Where transactions are, in the order of these sequences."""
+        query = "SELECT timestamp_us, sequence, packed FROM transactions WHERE sequence = ?"
+        return [Place(*self._connection.execute(query, (s,)).fetchone()) for s in sequences]
+
+    def explain(self, sequence: int, reasons: str) -> None:
+        """Stores the reasons of a decision."""
+        self._connection.execute(
+            "UPDATE transactions SET reasons = ? WHERE sequence = ?", (reasons, sequence)
+        )
+
+    def revise(self, sequence: int, revises: str) -> None:
+        """Stores which later decisions a late transaction would have changed."""
+        self._connection.execute(
+            "UPDATE transactions SET revises = ? WHERE sequence = ?", (revises, sequence)
+        )
+
+    def open_case(self, transaction: Transaction, sequence: int, length: int) -> None:
         """Opens a case with the last `length` transactions, the stored flagged one included."""
-        ((sequence,),) = self._connection.execute(
-            "SELECT sequence FROM transactions WHERE transaction_id = ?",
-            (transaction.transaction_id,),
-        )
         rows = self._connection.execute(
             _CASE_WINDOW, (transaction.account_id, transaction.timestamp_us, sequence + 1, length)
         ).fetchall()[::-1]
@@ -232,25 +363,79 @@ class Store:
             _OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
         )
 
+    def kept_from_us(self, account_id: str) -> int | None:
+        """From which moment on the account's history is whole; None: it was never pruned."""
+        row = self._connection.execute(
+            "SELECT kept_from_us FROM pruned WHERE account_id = ?", (account_id,)
+        ).fetchone()
+        return row and int(row[0])
 
-def _score(
-    probability: float | None,
-    distance: float,
-    threshold: float,
-    flagged: int,
-    sha256: str,
-    familiar: int | None,
-) -> Score | None:
+    def prune(self, account_id: str, keep: int) -> None:
+        """Drops what is older than the account's last `keep` transactions, but for its cases."""
+        row = self._connection.execute(
+            "SELECT timestamp_us FROM transactions WHERE account_id = ? "
+            "ORDER BY timestamp_us DESC, sequence DESC LIMIT 1 OFFSET ?",
+            (account_id, keep - 1),
+        ).fetchone()
+        if row and self._connection.execute(_PRUNE, (account_id, row[0])).rowcount:
+            self._connection.execute("REPLACE INTO pruned VALUES (?, ?)", (account_id, row[0]))
+
+    def forget(self, account_id: str) -> dict[str, int]:
+        """Deletes an account, its cases and their verdicts, in one commit; returns how many.
+
+        What they were in the file's free pages and its log goes with `scrub`, which is called
+        when the store is next opened if it was not reached.
+        """
+        counts = {}
+        with self.commit():
+            # The review's verdicts are append only; whom they are about may ask for erasure.
+            guard = self._connection.execute(
+                "SELECT sql FROM sqlite_master WHERE name = 'verdicts_refuse_delete'"
+            ).fetchone()
+            if guard:
+                self._connection.execute("DROP TRIGGER verdicts_refuse_delete")
+            for table, statement in _FORGET.items():
+                if table != "verdicts" or guard:
+                    done = self._connection.execute(statement, (account_id,))
+                    counts[table] = done.rowcount
+            if guard:
+                self._connection.execute(guard[0])
+            self._connection.execute("REPLACE INTO meta VALUES ('erasing', '1')")
+        del counts["pruned"]
+        return counts
+
+    def scrub(self) -> None:
+        """Writes the file anew, so that nothing of what was deleted is left in it or its log.
+
+        Raises:
+            StoreError: another process reads the store; call it again.
+        """
+        with self._database.explained():
+            self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute("VACUUM")
+            self._checkpoint()
+            self._connection.execute("DELETE FROM meta WHERE key = 'erasing'")
+
+    def _checkpoint(self) -> None:
+        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreError(
+                f"{self._path}: another process reads it, so its log still holds what was deleted; "
+                "close the other and forget the account again"
+            )
+
+
+def hashed_account(account_id: str, account_key: bytes) -> str:
+    """What stands for an account id: HMAC-SHA256 (RFC 2104), in hexadecimal."""
+    return hmac.digest(account_key, account_id.encode(), hashlib.sha256).hex()
+
+
+def _score(probability: float | None, *rest: Any) -> Score | None:  # noqa: ANN401
     if probability is None:
         return None
+    distance, threshold, flagged, sha256, familiar, *further = rest
     judged = None if familiar is None else bool(familiar)
-    return Score(probability, distance, threshold, bool(flagged), sha256, judged)
-
-
-def _parse_all(documents: tuple[str, ...]) -> list[Any]:
-    # One call for all: a window has a hundred and more of them.
-    parsed: list[Any] = json.loads(f"[{','.join(documents)}]")
-    return parsed
+    return Score(probability, distance, threshold, bool(flagged), sha256, judged, *further)
 
 
 def _difference(stored: Transaction, received: Transaction) -> str:

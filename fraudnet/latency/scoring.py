@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.device.decisions import Decision
 from fraudnet.device.errors import DeviceInputError
 from fraudnet.device.reading import read_rows
-from fraudnet.device.scorer import Decision, Scorer
+from fraudnet.device.scorer import Scorer
 from fraudnet.device.transactions import Transaction
 from fraudnet.latency.answering import CacheEvictor, run_apart
 from fraudnet.latency.stream import Stream, poisson_arrivals_us, run_open_loop

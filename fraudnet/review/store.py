@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fraudnet.device.store import SCHEMA_VERSION
+from fraudnet.device.schema import READABLE_VERSIONS
 from fraudnet.errors import InputError
 
 # Append only. INSERT OR REPLACE deletes without asking the DELETE trigger, hence the third one.
@@ -76,9 +76,10 @@ class CaseStore:
             tables = ", ".join(sorted(missing))
             raise InputError(f"{self.path}: not a case store (no table {tables}); {expected}")
         row = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-        if row != (SCHEMA_VERSION,):
+        if row is None or row[0] not in READABLE_VERSIONS:
             version = row[0] if row else "none"
+            expected = " or ".join(READABLE_VERSIONS)
             raise InputError(
-                f"{self.path}: schema version {version}, expected {SCHEMA_VERSION}; "
+                f"{self.path}: schema version {version}, expected {expected}; "
                 "review it with the fraudnet that wrote it, or score again into a new file"
             )

@@ -15,8 +15,8 @@ from fraudnet.device.artifact import open_artifact, read_documents
 from fraudnet.device.contract import Contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.stepping import Stepper
-from fraudnet.device.transactions import Scalar
-from fraudnet.device.window import History, Window
+from fraudnet.device.transactions import Transaction
+from fraudnet.device.window import Past, Window
 from fraudnet.latency.answering import answers_of, installed
 from fraudnet.network.network import Network
 from tests.network.examples import SMALL, SPECIFICATION, batch, random_network
@@ -59,45 +59,38 @@ def test_both_graphs_share_their_weights(network: Network, models: dict[str, byt
     assert models["float32"].count(kernel) == models["window alone"].count(kernel) == 1
 
 
-def history(contract: Contract, count: int) -> History:
+def history(contract: Contract, count: int) -> list[tuple[Transaction, dict[str, int]]]:
     """Random transactions an hour apart, with unknown categories, nulls and unknown reputation."""
     rng = np.random.default_rng(0)
-    columns: list[dict[str, Scalar]] = []
-    reputation: list[dict[str, int]] = []
-    for _ in range(count):
-        columns.append(
-            {
-                entry.column: [*entry.vocabulary, "never seen", None][
-                    rng.integers(len(entry.vocabulary) + 2)
-                ]
-                if entry.vocabulary
-                else [float(rng.normal()), None][rng.integers(2)]
-                for entry in contract.inputs
-                if entry.column
-            }
-        )
+    found = []
+    for number in range(count):
+        columns = {
+            entry.column: [*entry.vocabulary, "never seen", None][
+                rng.integers(len(entry.vocabulary) + 2)
+            ]
+            if entry.vocabulary
+            else [float(rng.normal()), None][rng.integers(2)]
+            for entry in contract.inputs
+            if entry.column
+        }
         counts = {e.statistic: int(rng.integers(9)) for e in contract.inputs if e.statistic}
-        reputation.append(counts if rng.random() < 0.7 else {})
-    return History(
-        timestamp_us=[1_745_000_000_123_456 + 3_600_000_000 * i for i in range(count)],
-        amount=[float(x) for x in rng.lognormal(3, 1, count)],
-        columns=columns,
-        reputation=reputation,
-    )
+        moment_us = 1_745_000_000_123_456 + 3_600_000_000 * number
+        amount = float(rng.lognormal(3, 1))
+        made = Transaction(str(number), "a", moment_us, "c", amount, columns)
+        found.append((made, counts if rng.random() < 0.7 else {}))
+    return found
 
 
 def test_a_device_that_keeps_a_state_decides_as_one_that_keeps_windows(world: World) -> None:
     artifact = open_artifact(world.artifact)
-    contract, window = artifact.contract, Window(artifact.contract)
-    given, stepper = history(contract, 12), Stepper(artifact.model, artifact.contract)
+    window = Window(artifact.contract)
+    past, stepper = Past(window, [], None), Stepper(artifact.model, artifact.contract)
     state = stepper.begin()
-    for at in range(12):
+    for transaction, counts in history(artifact.contract, 12):
         before = state.copy()
-        answer, after = stepper.step(
-            given.timestamp_us[at], given.amount[at], given.columns[at], given.reputation[at], state
-        )
-        seen = (given.timestamp_us, given.amount, given.columns, given.reputation)
-        expected = artifact.network.run(window.fill(History(*(e[: at + 1] for e in seen))))  # type: ignore[arg-type]
+        answer, after = stepper.step(transaction, counts, state)
+        expected = artifact.network.run(past.window(window.pack(transaction, counts)))
+        past.keep(transaction.timestamp_us)
         assert answer == pytest.approx(expected, rel=1e-4, abs=1e-5)
         np.testing.assert_array_equal(state, before)
         state = after

@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks import inference
-from benchmarks.inference_contestants import CONTESTANTS, contract_of, features_of
+from benchmarks.inference_contestants import (
+    CONTESTANTS,
+    History,
+    contract_of,
+    features_of,
+    inputs_of,
+)
 from benchmarks.speed_data import load_fold
-from fraudnet.device.window import History, Window
+from fraudnet.device.window import Window
 from fraudnet.windows.chunks import windows_of
 
 
@@ -20,8 +26,8 @@ def test_features_are_of_the_newest_and_of_the_days_before_it() -> None:
     history = History(
         timestamp_us=[int(m.timestamp() * 1e6) for m in moments],
         amount=[100.0, 8.0, 4.0, 2.0, 6.0],
-        columns=[{}] * 5,
         reputation=[{}] * 4 + [{"count_1d": 3, "fraud_1d": 1}],
+        packed=[],
     )
     assert features_of(history) == [6.0, 1.0, 1.0, 2.0, 4.0, 3.0, 4.0, 4.0, 5.0, 3.0, 1.0]
 
@@ -29,11 +35,11 @@ def test_features_are_of_the_newest_and_of_the_days_before_it() -> None:
 def test_a_history_fills_the_window_that_the_server_gathers() -> None:
     fold = load_fold(None, 28, 1)
     histories, length = fold.histories, 20
-    contract = contract_of(histories.specification, length)
+    window = Window(contract_of(histories.specification, length))
     rows = np.random.default_rng(0).choice(len(histories), 30, replace=False)
     expected = windows_of(histories, rows, length).gather(np.arange(len(rows)))
     for place, row in enumerate(rows):
-        found = Window(contract).fill(inference._history(histories, int(row), length))
+        found = inputs_of(inference.history_of(histories, int(row), window), window)
         for name, values in found.items():
             np.testing.assert_array_equal(values[0], expected[name][place], err_msg=name)
 

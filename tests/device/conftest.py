@@ -132,6 +132,17 @@ def artifact(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def sequence_artifact(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact that answers many transactions of an account in one call."""
+    signatures = [{"name": name} for name in ("score_window", "score_sequence")]
+    told = contract() | {"format_version": 2, "tolerance": 1e-3, "signatures": signatures}
+    model = (networks / "sequence.tflite").read_bytes()
+    path = tmp_path_factory.mktemp("artifact") / "fraud.tflite"
+    path.write_bytes(with_tail(model, {"contract.json": told, "vectors.json": vectors()}))
+    return path
+
+
 PROGRAM = """
 import argparse, sys
 from fraudnet.device.command import add_arguments, run

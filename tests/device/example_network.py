@@ -65,7 +65,46 @@ def build(*signatures: str) -> bytes:
         return bytes(converter.convert())
 
 
+def build_sequence() -> bytes:
+    """The same as moving sums: of longer inputs, an answer for every whole window."""
+    import tensorflow as tf
+
+    from fraudnet.artifact.flatbuffer import slim
+
+    def score_window(**w: tf.Tensor) -> dict[str, Any]:
+        place = np.arange(1, LENGTH + 1) / LENGTH
+        w |= {name: tf.cast(w[name], tf.float32) for name in INTEGERS}
+        count, fraud = w["counterparty_count_7d"], w["counterparty_fraud_7d"]
+        x = 0.2 * tf.math.log(1 + tf.abs(w["amount"])) + 0.15 * w["category"] + 0.1 * w["distance"]
+        x += (w["day"] - FIRST_DAY * w["valid"]) / 128 + w["second"] / 86_400
+        x += 0.1 * tf.nn.relu(count) - 0.3 * tf.nn.relu(-count)
+        x += 0.2 * tf.nn.relu(fraud) - 0.1 * tf.nn.relu(-fraud)
+        x += 0.1 * (1 - w["valid"])
+
+        def over(values: tf.Tensor, kernel: NDArray[np.float64]) -> tf.Tensor:
+            ends = [k - LENGTH + 1 or None for k in range(LENGTH)]
+            return tf.add_n([kernel[k] * values[:, k:end] for k, end in enumerate(ends)])
+
+        return {
+            "fraud_probability": tf.sigmoid(over(x, place) / 4 - 1.5),
+            "ood_distance": tf.sqrt(over(x * x, place * place)),
+        }
+
+    module = tf.Module()
+    specifications = {
+        name: tf.TensorSpec([1, LENGTH], tf.float32 if name in FLOATS else tf.int32, name)
+        for name in (*FLOATS, *INTEGERS)
+    }
+    module.score_window = tf.function(score_window).get_concrete_function(**specifications)
+    with tempfile.TemporaryDirectory() as folder:
+        signatures = {"score_window": module.score_window}
+        tf.saved_model.save(module, folder, signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        return slim(bytes(converter.convert()), "score_sequence")
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     (folder / "plain.tflite").write_bytes(build("score_window"))
     (folder / "not_first.tflite").write_bytes(build("another", "score_window"))
+    (folder / "sequence.tflite").write_bytes(build_sequence())

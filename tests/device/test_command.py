@@ -77,7 +77,7 @@ def test_one_line_a_transaction(shell: Shell) -> None:
     ]
     assert list(decisions[0]) == [
         "transaction_id", "account_id", "probability", "ood_distance", "flagged", "threshold",
-        "familiar", "case", "repeated", "latency_us",
+        "familiar", "case", "reputation_age_h", "reasons", "revises", "repeated", "latency_us",
     ]  # fmt: skip
     assert 0 < flagged < 40
     unfamiliar = sum(decision["familiar"] is False for decision in decisions)

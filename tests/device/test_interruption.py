@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from fraudnet.device.store import SCHEMA_VERSION
+from fraudnet.device.schema import SCHEMA_VERSION
 from tests.device.conftest import command_line, write_snapshot
 
 ROWS = 400
@@ -110,11 +110,11 @@ def test_killed_while_the_store_is_made(artifact: Path, tmp_path: Path) -> None:
     before = (
         "import os, signal\n"
         "from fraudnet.device import store\n"
-        "create = store.Store._create\n"
-        "def dying(self):\n"
-        "    create(self)\n"
+        "migrate = store.migrate\n"
+        "def dying(connection):\n"
+        "    migrate(connection)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "store.Store._create = dying\n"
+        "store.migrate = dying\n"
     )
     files = ["--artifact", artifact, "--store", tmp_path / "store", tmp_path / "input.jsonl"]
     done = subprocess.run(command_line(*files, before=before), capture_output=True, check=False)

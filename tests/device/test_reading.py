@@ -117,7 +117,6 @@ def test_values_that_are_let_through() -> None:
         ("counterparty_id", 1.5, "counterparty_id is 1.5; expected text"),
         ("timestamp", 1743422400, "timestamp is 1743422400; expected ISO 8601"),
         ("timestamp", "31/03/2025", "timestamp is '31/03/2025'; expected ISO 8601"),
-        ("timestamp", "2999-01-01T00:00:00Z", "more than a day ahead"),
     ],
 )
 def test_bad_value_in_json(tmp_path: Path, key: str, value: object, reason: str) -> None:

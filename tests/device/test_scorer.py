@@ -275,11 +275,11 @@ def test_store_that_is_none(artifact: Path, tmp_path: Path) -> None:
     newer = tmp_path / "newer.sqlite"
     Scorer(artifact, newer).close()
     with closing(sqlite3.connect(newer)) as connection, connection:
-        connection.execute("UPDATE meta SET value = '2'")
+        connection.execute("UPDATE meta SET value = '9' WHERE key = 'schema_version'")
     for path, reason in [
         (text, "not a database"),
         (foreign, "no case store"),
-        (newer, "schema version 2"),
+        (newer, "schema version 9"),
         (tmp_path, "unable to open"),
         (tmp_path / "no" / "folder", "unable to open"),
     ]:
@@ -355,18 +355,6 @@ def test_a_repeated_answer_outlives_its_artifact(model: bytes, tmp_path: Path) -
     assert [replace(each, repeated=False, latency_us=0) for each in again] == [
         replace(each, latency_us=0) for each in first
     ]
-
-
-def test_a_store_from_before_the_sentinel_goes_on(model: bytes, tmp_path: Path) -> None:
-    artifact, store = with_limits(model, tmp_path / "a", 0.5, 0.0), tmp_path / "store"
-    with Scorer(artifact, store) as scorer:
-        scorer.score(transaction(0))
-    with closing(sqlite3.connect(store)) as connection, connection:
-        connection.execute("ALTER TABLE transactions DROP COLUMN familiar")
-    with Scorer(artifact, store) as scorer:
-        before, after = scorer.score(transaction(0)), scorer.score(transaction(1))
-    assert (before.repeated, before.familiar) == (True, None)
-    assert (after.repeated, after.familiar) == (False, False)
 
 
 @pytest.mark.parametrize("sentinel", [{}, [], {"distance_threshold": "far"}])

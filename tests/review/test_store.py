@@ -54,8 +54,8 @@ def test_reads_what_the_scorer_writes(tmp_path: Path) -> None:
     flagged = Transaction("t-2", "a-1", 61_000_000, None, 900.0, {"category": None})
     with Store(path) as scorer, scorer.commit():
         scorer.add(known, {}, None)
-        scorer.add(flagged, {}, Score(0.9, 4.0, 0.3, True, "0" * 64, False))
-        scorer.open_case(flagged, 160)
+        sequence = scorer.add(flagged, {}, Score(0.9, 4.0, 0.3, True, "0" * 64, False))
+        scorer.open_case(flagged, sequence, 160)
     store = CaseStore(path)
     (listed,) = list_cases(store).itertuples()
     assert (listed.account_id, listed.expected_loss, listed.verdict) == ("a-1", 810.0, "undecided")

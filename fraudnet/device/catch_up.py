@@ -1,0 +1,236 @@
+"""Many transactions at once: whole stretches of an account through the network, few commits."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from fraudnet.device.accounts import Accounts
+from fraudnet.device.answers import Answer, Answers, not_finite
+from fraudnet.device.decisions import Decision
+from fraudnet.device.errors import TransactionError
+from fraudnet.device.lookup import Lookup
+from fraudnet.device.store import Entry, Score, Store
+from fraudnet.device.transactions import Transaction
+from fraudnet.device.window import Window
+
+BATCH = 20_000  # transactions a commit
+Outcome = Decision | TransactionError
+Result = Score | TransactionError
+
+
+@dataclass(frozen=True)
+class OneByOne:
+    """The parts of scoring one transaction that many share."""
+
+    hashed: Callable[[Transaction], Transaction]
+    check: Callable[[Transaction], None]
+    score: Callable[[Transaction], tuple[Score, bool]]  # and whether it was there; in a commit
+
+
+class CatchUp:
+    """The parts of a scorer, at work on many transactions."""
+
+    def __init__(
+        self, store: Store, accounts: Accounts, window: Window, answers: Answers, lookup: Lookup
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._window = window
+        self._answers = answers
+        self._lookup = lookup
+
+    def stored(self) -> Iterator[Outcome]:
+        """Decides all that are stored undecided; by account, then in time order."""
+        waiting = iter(self._store.undecided_accounts())
+        account_id = next(waiting, None)
+        place: tuple[int, int] | None = None
+        while account_id is not None:
+            begin_ns = time.perf_counter_ns()
+            done: list[tuple[str, Entry, Result]] = []
+            with self._commit():
+                while account_id is not None and len(done) < BATCH:
+                    place = place or self._store.first_undecided(account_id)
+                    part = self._store.stretch(account_id, place, BATCH) if place else []
+                    done += [(account_id, *each) for each in self._decide_stretch(account_id, part)]
+                    if len(part) == BATCH:
+                        place = part[-1].timestamp_us, part[-1].sequence + 1
+                    else:
+                        account_id, place = next(waiting, None), None
+            each_us = (time.perf_counter_ns() - begin_ns) // 1000 // max(1, len(done))
+            for name, entry, result in done:
+                yield _outcome(
+                    entry.transaction_id, name, entry.timestamp_us, result, False, each_us
+                )
+
+    def given(self, transactions: Iterable[Transaction], one: OneByOne) -> Iterator[Outcome]:
+        """Decides new ones, in the order of their arrival."""
+        arriving = iter(transactions)
+        while batch := list(islice(arriving, BATCH)):
+            begin_ns = time.perf_counter_ns()
+            with self._commit():
+                results = self._decide_batch([one.hashed(each) for each in batch], one)
+            each_us = (time.perf_counter_ns() - begin_ns) // 1000 // len(batch)
+            for given, (result, repeated) in zip(batch, results, strict=True):
+                yield _outcome(
+                    given.transaction_id, given.account_id, given.timestamp_us, result, repeated,
+                    each_us,
+                )  # fmt: skip
+
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        try:
+            with self._store.commit():
+                yield
+        except BaseException:
+            self._accounts.clear()  # they are as they would be had the commit succeeded
+            raise
+
+    def _decide_stretch(self, account_id: str, part: Sequence[Entry]) -> list[tuple[Entry, Result]]:
+        """Decides what is undecided of a stretch of one account's history."""
+        if not part:
+            return []
+        rows = self._accounts.rows(part)
+        moments, repacked = self._look_up(part, rows)
+        first = part[0]
+        context = self._store.before(
+            account_id, first.timestamp_us, first.sequence, self._window.length - 1
+        )
+        answers = self._answers.of_sequence(self._matrix(self._accounts.rows(context), rows))
+        decided: list[tuple[Entry, Result]] = []
+        for place, (entry, answer) in enumerate(zip(part, answers, strict=True)):
+            if not entry.is_decided:
+                decided.append((entry, self._result(entry.transaction_id, answer, moments[place])))
+        self._store.decide_many(
+            (entry.sequence, score) for entry, score in decided if isinstance(score, Score)
+        )
+        for place, counts in repacked.items():
+            self._store.repack(part[place].sequence, counts, rows[place])
+        if repacked:
+            self._accounts.drop(account_id)
+        flagged = [e for e, score in decided if isinstance(score, Score) and score.flagged]
+        for stored in self._store.at(entry.sequence for entry in flagged):
+            self._store.open_case(stored.transaction, stored.sequence, self._window.length)
+        return decided
+
+    def _look_up(
+        self, part: Sequence[Entry], rows: list[bytes]
+    ) -> tuple[list[int | None], dict[int, dict[str, int]]]:
+        """Fills in counts that were not known when the history was stored; packs them into rows."""
+        moments: list[int | None] = [None] * len(part)
+        repacked: dict[int, dict[str, int]] = {}
+        for place, entry in enumerate(part):
+            if entry.is_decided or not entry.is_unknown:
+                continue
+            if self._lookup.is_usable:
+                (stored,) = self._store.at([entry.sequence])
+                counts, moments[place] = self._lookup.counts(stored.transaction)
+                if counts:
+                    repacked[place] = counts
+                    rows[place] = self._window.pack(stored.transaction, counts)
+            self._lookup.note(repacked.get(place, {}))
+        return moments, repacked
+
+    def _decide_batch(
+        self, batch: Sequence[Transaction], one: OneByOne
+    ) -> list[tuple[Result, bool]]:
+        results: list[tuple[Result, bool] | None] = [None] * len(batch)
+        by_account: dict[str, list[int]] = {}
+        fresh = self._fresh(batch)
+        for place, transaction in enumerate(batch):
+            by_account.setdefault(transaction.account_id, []).append(place)
+        for account_id, places in by_account.items():
+            group = [batch[place] for place in places]
+            together = None
+            if len(group) > 1 and all(fresh[place] for place in places):
+                together = self._decide_group(account_id, group, one)
+            for place, result in zip(places, together or self._each(group, one), strict=True):
+                results[place] = result
+        return [result for result in results if result is not None]
+
+    def _fresh(self, batch: Sequence[Transaction]) -> list[bool]:
+        """Whether each is stored under no id, and the first of the batch with its id."""
+        seen: set[str] = set()
+        fresh = []
+        for transaction in batch:
+            name = transaction.transaction_id
+            fresh.append(name not in seen and not self._store.holds(name))
+            seen.add(name)
+        return fresh
+
+    def _each(self, group: Sequence[Transaction], one: OneByOne) -> list[tuple[Result, bool]]:
+        results: list[tuple[Result, bool]] = []
+        for transaction in group:
+            try:
+                results.append(one.score(transaction))
+            except TransactionError as error:
+                results.append((error, False))
+        return results
+
+    def _decide_group(
+        self, account_id: str, group: Sequence[Transaction], one: OneByOne
+    ) -> list[tuple[Result, bool]] | None:
+        """Decides new transactions of one account together; None: that is not the same.
+
+        It is where each follows all before it, and nothing is wrong with any.
+        """
+        past = self._accounts.past(account_id)
+        moments = [transaction.timestamp_us for transaction in group]
+        if sorted(moments) != moments or (past.newest_us or moments[0]) > moments[0]:
+            return None
+        looked_up = [self._lookup.counts(transaction) for transaction in group]
+        try:
+            for transaction in group:
+                one.check(transaction)
+            rows = [
+                self._window.pack(transaction, counts)
+                for transaction, (counts, _) in zip(group, looked_up, strict=True)
+            ]
+        except TransactionError:
+            return None
+        columns = self._window.columns(rows)
+        answers = self._answers.of_sequence(np.concatenate([past.context(), columns], axis=1))
+        if not all(math.isfinite(sum(answer)) for answer in answers):
+            return None
+        results: list[tuple[Result, bool]] = []
+        for transaction, answer, (counts, as_of_us), row in zip(
+            group, answers, looked_up, rows, strict=True
+        ):
+            score = self._answers.judge(answer, as_of_us)
+            sequence = self._store.add(transaction, counts, score, row)
+            if score.flagged:
+                self._store.open_case(transaction, sequence, self._window.length)
+            self._lookup.note(counts)
+            results.append((score, False))
+        past.extend(columns, moments[-1])
+        return results
+
+    def _matrix(self, context: Sequence[bytes], rows: Sequence[bytes]) -> np.ndarray:  # type: ignore[type-arg]
+        """Packed columns with a whole context before them, padded."""
+        columns = self._window.columns([*context, *rows])
+        missing = self._window.length - 1 - len(context)
+        return np.pad(columns, ((0, 0), (missing, 0)))
+
+    def _result(self, transaction_id: str, answer: Answer, as_of_us: int | None) -> Result:
+        if not math.isfinite(sum(answer)):
+            return not_finite(transaction_id, answer)
+        return self._answers.judge(answer, as_of_us)
+
+
+def _outcome(
+    transaction_id: str,
+    account_id: str,
+    timestamp_us: int,
+    result: Result,
+    repeated: bool,
+    latency_us: int,
+) -> Outcome:
+    if isinstance(result, TransactionError):
+        return result
+    return Decision.about(
+        transaction_id, account_id, timestamp_us, result, repeated=repeated, latency_us=latency_us
+    )
