@@ -67,8 +67,8 @@ class Database:
             if made.execute("PRAGMA cipher_version").fetchone() is None:
                 made.close()
                 raise DeviceInputError(
-                    f"{path}: would not be encrypted: another SQLite in this process (TensorFlow's, "
-                    "say) answers for SQLCipher; score in a process without it"
+                    f"{path}: would not be encrypted: another SQLite in this process (such as "
+                    "TensorFlow's) answers for SQLCipher; score in a process without it"
                 )
         return made
 
