@@ -104,12 +104,13 @@ def latency(task: dict[str, Any]) -> dict[str, Any]:
     )
     gc.collect()
     gc.freeze()
-    taken = []
+    taken, flagged = [], 0
     for transaction in arriving:
         begin_ns = time.perf_counter_ns()
-        decide(transaction)
+        decision = decide(transaction)
         taken.append(time.perf_counter_ns() - begin_ns)
-    return {"taken_ns": taken[task["warm_up"] :]}
+        flagged += getattr(decision, "flagged", False)
+    return {"taken_ns": taken[task["warm_up"] :], "flagged": flagged}
 
 
 def catch_up(task: dict[str, Any]) -> dict[str, Any]:

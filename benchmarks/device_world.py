@@ -20,7 +20,7 @@ from fraudnet.device.artifact import read_documents
 from fraudnet.device.contract import DISTANCE, FORMAT, FORMAT_VERSION, PROBABILITY
 from fraudnet.device.reputation import Counts
 from fraudnet.device.scorer import Options, Scorer
-from fraudnet.device.tail import seal
+from fraudnet.device.tail import CONTRACT, VECTORS, seal, split
 from fraudnet.device.transactions import Transaction
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def transactions(first: int, count: int, stored: int, accounts: int) -> Iterator
 
 
 def make_artifact(path: Path) -> None:
-    """An artifact of the default network with random weights, that flags one in two hundred."""
+    """An artifact of the default network with random weights, that flags nothing."""
     import keras
 
     from fraudnet.artifact.convert import convert
@@ -88,7 +88,7 @@ def make_artifact(path: Path) -> None:
         "outputs": [
             {"name": name, "dtype": "float32", "shape": [1, 1]} for name in (PROBABILITY, DISTANCE)
         ],
-        "threshold": {"probability": 0.5},
+        "threshold": {"probability": 2.0},
         "reputation": {"key": "counterparty_id", "max_age_days": 10_000},
     }
     zeros = {entry.name: np.zeros((1, length), entry.dtype) for entry in specification.inputs}
@@ -98,20 +98,19 @@ def make_artifact(path: Path) -> None:
     vectors = [{"inputs": inputs, "outputs": outputs}]
     model = slim(convert(network), SEQUENCE)
 
-    def write(threshold: float) -> None:
-        told = contract | {"threshold": {"probability": threshold}} | _digest(model)
-        path.write_bytes(seal(model, [json.dumps(told), json.dumps(vectors)]))
-
-    write(1.0)
-    store = path.with_name("threshold.sqlite")
-    with Scorer(path, store, make_snapshot(path), options=KEEP_ALL) as scorer:
-        scored = scorer.score_many(transactions(0, 20 * SAMPLE, 20 * SAMPLE, 10))
-        probabilities = [getattr(each, "probability", 0.0) for each in scored]
-    write(float(np.quantile(probabilities, 1 - FLAGGED)))
+    told = contract | {"model_sha256": hashlib.sha256(model).hexdigest()}
+    path.write_bytes(seal(model, [json.dumps(told), json.dumps(vectors)]))
 
 
-def _digest(model: bytes) -> dict[str, str]:
-    return {"model_sha256": hashlib.sha256(model).hexdigest()}
+def set_threshold(artifact: Path, store: Path, arriving: list[Transaction]) -> None:
+    """Makes an artifact flag one in two hundred of what arrives at a store, which is spent."""
+    snapshot = artifact.with_name("snapshot")
+    with Scorer(artifact, store, snapshot, options=KEEP_ALL) as scorer:
+        probabilities = [scorer.score(each).probability for each in arriving]
+    model, documents, _ = split(artifact.read_bytes())
+    told = documents[CONTRACT]
+    told["threshold"]["probability"] = float(np.quantile(probabilities, 1 - FLAGGED))
+    artifact.write_bytes(seal(model, [json.dumps(told), json.dumps(documents[VECTORS])]))
 
 
 def make_snapshot(artifact: Path) -> Path:
