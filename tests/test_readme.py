@@ -171,3 +171,19 @@ def test_figures_of_compression_are_those_of_the_committed_run() -> None:
     )
     assert f"a half of it {whole - half:.3f} below" in README
     assert whole - quarter < 0.005
+
+
+def test_figures_of_quantisation_are_those_of_the_committed_run() -> None:
+    by_kind: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows_of("quantisation.json"):
+        by_kind[row["tool"], row["variant"]].append(row)
+    whole = mean(r["average_precision"] for r in by_kind["ai-edge-quantizer", "float32"])
+    for (tool, variant), rows in by_kind.items():
+        assert [row["fold"] for row in rows] == [1, 2, 3, 4]
+        found = mean(row["average_precision"] for row in rows)
+        equal = min(row["equal_decisions"] for row in rows)
+        size = max(row["bytes"] for row in rows)
+        assert f"| {tool} | {variant} | {size:,} | {found:.4f} | {100 * equal:.2f} % |" in README
+        if tool == "ai-edge-quantizer":
+            assert whole - found < 0.005
+            assert equal >= 0.995
