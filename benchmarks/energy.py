@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks.results_file import refuse_unwritable, write_results
 from fraudnet.energy.counting import ModelCount, count_file
+from fraudnet.energy.fitting import fit_profile, profile_text
 from fraudnet.energy.measurements import Measurement, MeasurementTable, read_measurements
 from fraudnet.energy.tiers import Tier
 from fraudnet.energy.validation import (
@@ -34,6 +35,17 @@ MODEL_FILES = {
     "ic": "pretrainedResnet_quant.tflite",
     "kws": "kws_ref_model.tflite",
     "vww": "vww_96_int8.tflite",
+}
+PROFILES = {
+    "nucleo-l4r5zi-1v8": "v1.2 STMicroelectronics NUCLEO_L4R5ZI",
+    "nucleo-l4r5zi-1v8-tflm": "v0.5 reference Nucleo-L4R5ZI",
+    "nucleo-l4r5zi-3v0": "v1.1 Krai NUCLEO-L4R5ZI_X-CUBE-AI-8.0",
+    "nucleo-h7a3zi-3v0": "v1.2 STMicroelectronics NUCLEO_H7A3ZI_Q",
+    "rx65n-3v0": "v0.7 renesas RX65N-Cloud-Kit",
+    "xg24-mvp": "v1.0 silicon_labs silicon_labs_xG24_DK2601B",
+    "gap9-ne16": "v1.0 greenwaves-technologies gap9_650_240",
+    "ndp9120-0v9": "v1.0 syntiant syntiant_9120_0v9_30mhz",
+    "ndp9120-1v1": "v1.0 syntiant syntiant_9120_1v1_98mhz",
 }
 GOALS: dict[Tier, dict[str, float]] = {
     "measured": {"median_ratio": 1.05, "p90_ratio": 1.12},
@@ -75,6 +87,10 @@ def main(words: Sequence[str] | None = None) -> int:
         help="the reference models' .tflite files (default: models/ beside --train)",
     )  # fmt: skip
     made.add_argument("--json", type=Path, metavar="FILE", help="file to write all figures to")
+    made.add_argument(
+        "--profiles", type=Path, metavar="FOLDER",
+        help="write the profiles of the package that --train's measurements make, and nothing else",
+    )  # fmt: skip
     given = list(sys.argv[1:] if words is None else words)
     options = made.parse_args(given)
     try:
@@ -82,6 +98,8 @@ def main(words: Sequence[str] | None = None) -> int:
             refuse_unwritable(options.json)
         counts = _counts(options.models or options.train.parent / "models")
         training = read_measurements(options.train, counts)
+        if options.profiles:
+            return _write_profiles(training.rows, options.profiles)
         test = read_measurements(options.test, counts) if options.test else None
         report = measure(training, test)
         report = {"command": f"{PROGRAM} {shlex.join(given)}", **report}
@@ -133,6 +151,15 @@ def measure(training: MeasurementTable, test: MeasurementTable | None) -> dict[s
 
 def _counts(folder: Path) -> dict[str, ModelCount]:
     return {task: count_file(folder / name) for task, name in MODEL_FILES.items()}
+
+
+def _write_profiles(training: Sequence[Measurement], folder: Path) -> int:
+    for name, system in PROFILES.items():
+        fitted = fit_profile(training, system, validated=False)
+        text = profile_text(fitted, name, "microcontroller", "MLPerf Tiny v0.5 to v1.2")
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+        print(folder / f"{name}.toml")
+    return 0
 
 
 def _by_group(held_out: list[HeldOut]) -> dict[str, Any]:

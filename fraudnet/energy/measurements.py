@@ -56,6 +56,7 @@ class Measurement:
         energy_uj: of one inference.
         latency_us: of one inference; None: not measured.
         accelerator: what runs the model besides the processor; None: the processor does.
+        source: the document that it stands in, as the table names it; empty: not named.
         complete: False where fewer windows were measured than the rules ask for.
     """
 
@@ -70,12 +71,13 @@ class Measurement:
     energy_uj: float
     latency_us: float | None
     accelerator: str | None = None
+    source: str = ""
     complete: bool = True
 
     @property
     def runtime_family(self) -> str:
-        """The runtime without its version."""
-        return re.split(r"[ =/_]", self.runtime.lower())[0]
+        """The runtime without its version; where none is stated, one of the system's own."""
+        return re.split(r"[ =/_]", self.runtime.lower())[0] or self.system
 
     def is_copy_of(self, other: "Measurement") -> bool:
         """Whether both are one result, published twice: same board, model and very energy."""
@@ -183,12 +185,13 @@ def _measurement(
         processor=texts["processor"],
         clock=re.sub(r"\s", "", texts["clock"]),
         supply_mv=texts["supply_mv"],
-        runtime=texts["runtime"] or texts["system"].split("/")[0],
+        runtime=texts["runtime"] or texts["system"].rpartition("/")[0],
         model=texts["model"],
         count=count,
         energy_uj=energy_uj,
         latency_us=latency_us,
         accelerator=_accelerator(texts["accelerator"], board, texts["processor"]),
+        source=" at ".join(filter(None, (_text(line, ("source",)), _text(line, ("commit",))[:12]))),
         complete=not windows or _number(windows, "energy_windows", place) >= _PUBLISHED_WINDOWS,
     )
 

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fraudnet.energy.counting import ModelCount
 from fraudnet.energy.measurements import Measurement
 from fraudnet.energy.pooled import Effect, Pooled, Rows, fit
+from fraudnet.energy.work import work_of_model
 from fraudnet.errors import InputError
 
 Tier = Literal["measured", "counted"]
@@ -129,7 +128,7 @@ def rows_of(measurements: Sequence[Measurement], tier: Tier) -> Rows:
         "runtime": [row.runtime_family for row in measurements],
         "model": [row.model for row in measurements],
     }
-    work = np.array([work_of_model(row.count) for row in measurements])
+    work = np.array([work_of_model(row.count) for row in measurements], float)
     target = [row.energy_uj for row in measurements]
     if tier == "measured":
         target = [row.energy_uj / _latency_us(row) * 1e3 for row in measurements]
@@ -139,21 +138,6 @@ def rows_of(measurements: Sequence[Measurement], tier: Tier) -> Rows:
         target=np.array(target),
         work=work if tier == "counted" else None,
         shares=macs / np.maximum(macs.sum(axis=1, keepdims=True), 1),
-    )
-
-
-def work_of_model(count: ModelCount) -> NDArray[np.float64]:
-    """What a model asks for, [5].
-
-    Multiply-accumulates of convolutions (and all that have no place of their own), depthwise and
-    fully connected ones; bytes of activations read and written; bytes of parameters read.
-    """
-    macs = count.macs_by_operator
-    depthwise, dense = macs["DEPTHWISE_CONV_2D"], macs["FULLY_CONNECTED"]
-    activations = count.activation_bytes_read + count.activation_bytes_written
-    return np.array(
-        [count.macs - depthwise - dense, depthwise, dense, activations, count.parameter_bytes_read],
-        float,
     )
 
 
