@@ -109,11 +109,10 @@ def _alternatives_table(report: Report) -> Table:
 
 def _assumptions_table(report: Report) -> Table:
     table = Table(title="What the figures rest on", box=box.SIMPLE)
-    table.add_column("quantity", overflow="fold")
-    table.add_column("low, typical, high", justify="right")
+    table.add_column("quantity: low, typical, high", overflow="fold", max_width=30)
     table.add_column("source", overflow="fold")
     for name, values, source in _assumptions(report):
-        table.add_row(name, values, escape(source))
+        table.add_row(f"{name}: {values}" if values else name, escape(source))
     return table
 
 

@@ -118,6 +118,16 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(table))
 
 
+def test_the_profile_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\n(name = .*?)^```", text, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "documented.toml"
+    path.write_text(block, encoding="utf-8")
+    profile = load_profile(str(path))
+    assert profile.fitted is not None
+    assert profile.battery is not None
+
+
 def test_operation_by_hand(tmp_path: Path) -> None:
     operation = operate(load_profile(board(tmp_path)))
     assert operation.clock_mhz == Range(low=100, typical=200, high=400)
