@@ -1,4 +1,4 @@
-"""`fraudnet energy`: what a .tflite file costs a phone, and whether that fits a budget.
+"""`fraudnet energy`: what a .tflite file costs a device, and whether that fits a budget.
 
 Only the standard library is imported before the command runs, so that `--help` works with the
 device part alone.
@@ -9,18 +9,28 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudnet.errors import CheckFailed, InputError
+
 if TYPE_CHECKING:
-    from fraudnet.energy.report import Report
+    from fraudnet.energy.latencies import Latency
 
 _DESCRIPTION = """\
 Count the operations of a .tflite file and estimate the energy of an inference and of a day on a
-device, as a range. With --latency-us the network's energy is measured latency times published
-active power; without, it is counted from the file alone. The two are never mixed."""
+device, as a range. With --latency or --latency-us the network's energy is measured latency times
+published active power; without, it is counted from the file alone. The two are never mixed.
+
+`profiles` lists the devices (and those of a folder of yours). `fit` makes a profile of your own
+measurements, CSV with the columns system, model (a .tflite file), energy_uj, latency_us, clock,
+and if you have them board, processor, supply_mv, runtime, accelerator; and says how wrong models
+are that it holds out."""
 
 _EPILOG = """\
 exit status: 0 done, 1 the budget is exceeded, 2 wrong input
 
 example:
+  fraudnet energy profiles
+  fraudnet energy fit measurements.csv --output mine.toml
+  fraudnet energy fraud.tflite --device mine.toml --latency benchmark_model.log --plot energy.png
   fraudnet energy fraud.tflite --device pixel-8 --inferences-per-day 5000"""
 
 
@@ -29,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = _DESCRIPTION
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("file", type=Path, help="the .tflite file")
+    parser.add_argument(
+        "words", nargs="+", metavar="FILE | profiles [FOLDER] | fit FILE.csv",
+        help="the .tflite file; or list the profiles; or fit one",
+    )  # fmt: skip
     parser.add_argument(
         "--device",
         default="pixel-8",
@@ -49,6 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="latency of one inference in microseconds, measured on the device on one thread",
     )
     parser.add_argument(
+        "--latency",
+        type=Path,
+        metavar="FILE",
+        help="the same from what TFLite's benchmark_model printed, or `fraudnet bench --json`",
+    )
+    parser.add_argument(
+        "--runtime", metavar="NAME", help="runtime of `fraudnet bench --json` to take it from"
+    )
+    parser.add_argument(
         "--cluster", help="cores that run it, as the profile names them (default: the profile's)"
     )
     parser.add_argument(
@@ -66,11 +88,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signature", metavar="NAME", help="signature to count (default: the first subgraph)"
     )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="FILE",
+        help="picture of what each layer takes, and of the battery against inferences a day",
+    )
+    parser.add_argument(
+        "--system", help="for fit: the system of the table to fit (default: the only one)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.toml", help="for fit: the profile to write"
+    )
+    parser.add_argument(
+        "--based-on",
+        default="microcontroller",
+        metavar="BASE",
+        help="for fit: base of the fixed costs, microcontroller or phone (default: %(default)s)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the report.
+    """Print the report, the profiles, or how good a fitted profile is.
 
     Returns:
         0.
@@ -79,37 +119,57 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the file, the device or an option cannot be used.
         CheckFailed: the budget is exceeded, or not shown to hold; the report is printed before.
     """
+    match arguments.words:
+        case ["profiles", *folders] if len(folders) < 2:
+            from fraudnet.energy.profiles_command import list_profiles
+
+            list_profiles(Path(folders[0]) if folders else None, as_json=arguments.json)
+        case ["fit", table]:
+            from fraudnet.energy.fit_command import fit
+
+            fit(Path(table), arguments)
+        case [file]:
+            _estimate(Path(file), arguments)
+        case words:
+            raise InputError(f"give one .tflite file, got {len(words)} words: {' '.join(words)}")
+    return 0
+
+
+def _estimate(file: Path, arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from fraudnet.energy.report import as_dictionary, print_report
-    from fraudnet.errors import CheckFailed
+    from fraudnet.energy.assess import assess
+    from fraudnet.energy.printing import print_report
+    from fraudnet.energy.report import as_dictionary
 
-    report = _report(arguments)
+    report = assess(
+        file,
+        arguments.device,
+        arguments.inferences_per_day,
+        latency=_latency(arguments),
+        cluster=arguments.cluster,
+        clock_mhz=arguments.clock_mhz,
+        signature=arguments.signature,
+        max_battery_percent=arguments.max_battery_percent,
+    )
+    if arguments.plot:
+        from fraudnet.energy.plot import write_plot
+
+        write_plot(report, arguments.plot)
     if arguments.json:
         print(json.dumps(as_dictionary(report), indent=2))
     else:
         print_report(report, Console())
     if report.verdict and not report.verdict.passed:
         raise CheckFailed(f"{report.file}: {report.verdict.message}")
-    return 0
 
 
-def _report(arguments: argparse.Namespace) -> "Report":
-    from fraudnet.energy.budget import EnergyBudget, check_budget
-    from fraudnet.energy.counting import count_file
-    from fraudnet.energy.estimate import estimate_counted, estimate_day, estimate_measured
-    from fraudnet.energy.profiles import load_profile, operate
-    from fraudnet.energy.report import Report
+def _latency(arguments: argparse.Namespace) -> "Latency | None":
+    from fraudnet.energy.latencies import Latency, read_latency
 
-    profile = load_profile(arguments.device)
-    operation = operate(profile, arguments.cluster, arguments.clock_mhz)
-    count = count_file(arguments.file, arguments.signature)
-    if arguments.latency_us is None:
-        estimate = estimate_counted(count, profile, operation)
-    else:
-        estimate = estimate_measured(arguments.latency_us, profile, operation)
-    day = estimate_day(estimate, arguments.inferences_per_day, profile.battery)
-    verdict = None
-    if arguments.max_battery_percent is not None:
-        verdict = check_budget(estimate, day, EnergyBudget(arguments.max_battery_percent))
-    return Report(str(arguments.file), count, profile, estimate, day, verdict)
+    if arguments.latency is None:
+        given = arguments.latency_us
+        return None if given is None else Latency(given, "given with --latency-us")
+    if arguments.latency_us is not None:
+        raise InputError("give either --latency or --latency-us")
+    return read_latency(arguments.latency, arguments.runtime)

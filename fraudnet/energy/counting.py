@@ -80,6 +80,11 @@ class ModelCount:
     peak_live_activation_bytes: int
 
     @property
+    def peak_memory_bytes(self) -> int:
+        """Parameters and the most activations that live at once: what must be in memory."""
+        return self.parameter_bytes + self.peak_live_activation_bytes
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one inference."""
         return sum(operator.macs for operator in self.operators)

@@ -1,16 +1,14 @@
 """Energy of an inference and of a day, as ranges, in two tiers that are never mixed.
 
-Measured tier: the device's published active power times a latency that was measured on it. Over
-34 published MLPerf Tiny systems, power taken from the device's other models predicts a model's
-energy within 1.03 (median), 1.10 (p90) and 1.37 (worst) times; with the power of other software
-1.10, 1.24 and 1.43.
+Measured tier: the device's active power times a latency that was measured on it.
 
-Counted tier: from the file alone. A cycle costs active power over clock, and the network takes so
-many cycles; bytes cost what a byte costs. With no figure fitted to the device this is good for the
-order of magnitude, and its range says so.
+Counted tier: from the file alone. Where costs were fitted to the device's own measurements, those
+of each kind of work; else a cycle costs active power over clock, and the network takes so many
+cycles, which is good for the order of magnitude, and its range says so. `benchmarks.energy` says
+how far both are from published measurements. Accelerators have no counted tier.
 
 To both come costs that no network changes and that rest on stated assumptions: waking a core up,
-and committing the transaction to storage.
+reading the model, and committing the transaction to storage.
 """
 
 from collections.abc import Sequence
@@ -18,8 +16,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fraudnet.energy.counting import ModelCount
-from fraudnet.energy.profiles import Battery, FixedCosts, Operation, Profile, Range
+from fraudnet.energy.profiles import Battery, Fitted, Operation, Profile, Range, Software
+from fraudnet.energy.work import work_of_model
 from fraudnet.errors import InputError
+
+_SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,15 @@ class Day:
     charge_mah: Range | None
     battery_percent: Range | None
 
+    @property
+    def mean_power_uw(self) -> Range:
+        """Energy of the day over its 86,400 seconds, in microwatts."""
+        return self.energy_j * (1e6 / _SECONDS_PER_DAY)
 
-def estimate_measured(latency_us: float, profile: Profile, operation: Operation) -> Estimate:
+
+def estimate_measured(
+    latency_us: float, profile: Profile, operation: Operation, count: ModelCount | None = None
+) -> Estimate:
     """Energy from a latency measured on the device.
 
     energy = active power x latency (1 mW x 1 us = 1 nJ).
@@ -104,6 +112,7 @@ def estimate_measured(latency_us: float, profile: Profile, operation: Operation)
         latency_us: time of one inference on one thread of the device, in microseconds.
         profile: the device.
         operation: the cluster, and the clock if it is known, that the latency was measured at.
+        count: the model, for what reading it takes; None leaves that cost out.
 
     Raises:
         InputError: the latency is not above 0 and at most 1e9.
@@ -115,44 +124,86 @@ def estimate_measured(latency_us: float, profile: Profile, operation: Operation)
         tier="measured",
         operation=operation,
         network=(Component("inference", inference, "measured"),),
-        fixed=_fixed(profile.fixed, operation),
+        fixed=_fixed(profile, operation, count),
     )
 
 
 def estimate_counted(count: ModelCount, profile: Profile, operation: Operation) -> Estimate:
     """Energy from the file alone.
 
+    With costs fitted to the device,
+
+    energy = sum over kinds of work of amount x energy per unit
+
+    (multiply-accumulates by operator, bytes of activations and of parameters), the range being the
+    fit's 90 per cent interval. Else
+
     energy = energy per cycle x (MACs x cycles per MAC + elements x cycles per element
              + operators x cycles per operator) + bytes moved x energy per byte
 
-    where a depthwise MAC counts as several, and energy per cycle is active power over clock. The
-    profile gives every factor, its range and its source; the sum's low end takes every factor low,
-    its high end every factor high.
+    where a depthwise MAC counts as several, and energy per cycle is active power over clock; the
+    sum's low end takes every factor low, its high end every factor high. The profile gives every
+    factor and its source.
 
     Args:
         count: the model, counted.
         profile: the device.
         operation: the cluster, and the clock if it is known, that the network runs at.
+
+    Raises:
+        InputError: the device runs networks on an accelerator.
     """
-    software = profile.software
+    if profile.software:
+        work = _work_in_cycles(count, profile.software, operation)
+    elif profile.fitted:
+        work = _fitted_work(count, profile.fitted)
+    else:
+        raise InputError(
+            f"{profile.name} runs the network on an accelerator ({profile.accelerator}): what that "
+            "costs does not follow from counts; measure the latency there and give it"
+        )
+    return Estimate(
+        tier="counted",
+        operation=operation,
+        network=tuple(Component(name, energy, "counted") for name, energy in work.items()),
+        fixed=_fixed(profile, operation, count),
+        uncounted_operators=tuple(dict.fromkeys(operator.name for operator in count.uncounted)),
+    )
+
+
+def _work_in_cycles(
+    count: ModelCount, software: Software, operation: Operation
+) -> dict[str, Range]:
     cycle_uj = operation.energy_per_cycle_pj * 1e-6
     depthwise = count.macs_by_operator["DEPTHWISE_CONV_2D"]
     weighted_macs = software.depthwise_mac_weight * depthwise + Range.exactly(
         count.macs - depthwise
     )
-    work = {
+    return {
         "multiply-accumulates": cycle_uj * software.cycles_per_mac * weighted_macs,
         "element-wise": cycle_uj * software.cycles_per_element * count.elementwise,
         "memory": software.picojoules_per_byte * (count.bytes_moved * 1e-6),
         "invocation": cycle_uj * software.cycles_per_operator * len(count.operators),
     }
-    return Estimate(
-        tier="counted",
-        operation=operation,
-        network=tuple(Component(name, energy, "counted") for name, energy in work.items()),
-        fixed=_fixed(profile.fixed, operation),
-        uncounted_operators=tuple(dict.fromkeys(operator.name for operator in count.uncounted)),
+
+
+def _fitted_work(count: ModelCount, fitted: Fitted) -> dict[str, Range]:
+    costs_pj = (
+        fitted.picojoules_per_convolution_mac,
+        fitted.picojoules_per_depthwise_mac,
+        fitted.picojoules_per_fully_connected_mac,
+        fitted.picojoules_per_activation_byte,
+        fitted.picojoules_per_parameter_byte,
     )
+    parts_uj = [
+        float(amount) * cost * 1e-6
+        for amount, cost in zip(work_of_model(count), costs_pj, strict=True)
+    ]
+    interval = Range(low=1 / fitted.interval_ratio, typical=1, high=fitted.interval_ratio)
+    return {
+        "multiply-accumulates": interval * sum(parts_uj[:3]),
+        "memory": interval * sum(parts_uj[3:]),
+    }
 
 
 def estimate_day(estimate: Estimate, inferences_per_day: float, battery: Battery | None) -> Day:
@@ -177,13 +228,17 @@ def estimate_day(estimate: Estimate, inferences_per_day: float, battery: Battery
     )
 
 
-def _fixed(costs: FixedCosts, operation: Operation) -> tuple[Component, ...]:
+def _fixed(
+    profile: Profile, operation: Operation, count: ModelCount | None
+) -> tuple[Component, ...]:
+    costs = profile.fixed
     # 1 mW for 1 ms is 1 uJ.
-    wake_up = operation.active_power_mw * costs.wake_up_ms
-    return (
-        Component("wake-up", wake_up, "assumed"),
-        Component("storage commit", costs.storage_commit_uj, "assumed"),
-    )
+    parts = {"wake-up": operation.active_power_mw * costs.wake_up_ms}
+    if count:
+        read_uj = costs.storage_read_picojoules_per_byte * (count.parameter_bytes * 1e-6)
+        parts["reading the model"] = read_uj * costs.model_reads_per_inference
+    parts["storage commit"] = costs.storage_commit_uj
+    return tuple(Component(name, energy, "assumed") for name, energy in parts.items())
 
 
 def _total(components: Sequence[Component]) -> Range:

@@ -1,9 +1,11 @@
 """Device profiles: what a named phone draws, as data, each number with its source.
 
 A profile is a TOML file (`profiles/NAME.toml` in this package, or one of yours). With
-`based_on = "phone"` it takes over the tables of `profiles/bases/phone.toml` that it lacks. Nothing
-in them is fitted: power at each clock is measured and published, the cost of software in clock
-cycles is published or measured, and what is neither says that it is an assumption.
+`based_on = "phone"` it takes over the keys of `profiles/bases/phone.toml` that it lacks. Power at
+each clock is measured and published. What the counted tier needs is either the cost of software in
+clock cycles (`software`: published or measured) or the cost of each kind of work fitted to this
+device's own measurements (`fitted`: `fraudnet energy fit` makes it). What is none of these says
+that it is an assumption.
 """
 
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from fraudnet.configuration import Section, parse_section, read_toml
 from fraudnet.errors import InputError
 
 _FOLDER = Path(__file__).parent / "profiles"
+_BASES = _FOLDER / "bases"
 
 
 class Range(Section):
@@ -95,7 +98,6 @@ class Battery(Section):
 class Software(Section):
     """What the runtime makes of an operation, in clock cycles; used by the counted tier alone."""
 
-    runtime: str
     cycles_per_mac: Quantity
     depthwise_mac_weight: Quantity
     cycles_per_element: Quantity
@@ -103,29 +105,68 @@ class Software(Section):
     picojoules_per_byte: Quantity
 
 
+class Fitted(Section):
+    """What each kind of work costs on this device with this runtime; the counted tier's other form.
+
+    Attributes:
+        interval_ratio: 90 per cent of this device's models cost between the estimate over this and
+            the estimate times this.
+    """
+
+    picojoules_per_convolution_mac: PositiveFloat
+    picojoules_per_depthwise_mac: PositiveFloat
+    picojoules_per_fully_connected_mac: PositiveFloat
+    picojoules_per_activation_byte: PositiveFloat
+    picojoules_per_parameter_byte: PositiveFloat
+    interval_ratio: float = Field(ge=1)
+    source: str
+
+
 class FixedCosts(Section):
-    """What a scored transaction costs besides the network, whichever network it is."""
+    """What a scored transaction costs besides the network, whichever network it is.
+
+    A model is read from storage when a process starts: in `model_reads_per_inference` of the
+    transactions.
+    """
 
     wake_up_ms: Quantity
     storage_commit_uj: Quantity
+    model_reads_per_inference: Quantity
+    storage_read_picojoules_per_byte: Quantity
 
 
 class Profile(Section):
-    """A device: power at each clock, software, fixed costs and battery (None: no battery)."""
+    """A device: power at each clock, runtime and what it makes of work, fixed costs, battery.
+
+    Attributes:
+        runtime: the software that runs the network; its costs stand in `software` or `fitted`.
+        accelerator: what runs the network in place of the processor; the counted tier refuses it.
+        battery: None: there is none.
+    """
 
     name: str
     description: str
+    runtime: str
     default_cluster: str
+    accelerator: str | None = None
     power_ratio_to_benchmark: Quantity
     battery: Battery | None = None
     clusters: dict[str, Cluster]
-    software: Software
+    software: Software | None = None
+    fitted: Fitted | None = None
     fixed: FixedCosts
 
     @model_validator(mode="after")
     def _default_is_there(self) -> Self:
         if self.default_cluster not in self.clusters:
             raise ValueError(f"default_cluster must be one of {', '.join(self.clusters)}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> Self:
+        ways = sum(way is not None for way in (self.accelerator, self.software, self.fitted))
+        if ways != 1:
+            raise ValueError("give exactly one of accelerator, [software] and [fitted]")
         return self
 
 
@@ -143,6 +184,11 @@ class Operation:
 def profile_names() -> list[str]:
     """Names of the profiles in the package."""
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def base_names() -> list[str]:
+    """What a profile may be based on."""
+    return sorted(path.stem for path in _BASES.glob("*.toml"))
 
 
 def load_profile(name_or_path: str) -> Profile:
@@ -165,7 +211,11 @@ def load_profile(name_or_path: str) -> Profile:
         )
     values = read_toml(path)
     if "based_on" in values:
-        values = read_toml(_FOLDER / "bases" / f"{values.pop('based_on')}.toml") | values
+        base = values.pop("based_on")
+        if base not in base_names():
+            known = ", ".join(base_names())
+            raise InputError(f"{path}: key 'based_on': no such base {base!r}; give one of {known}")
+        values = read_toml(_BASES / f"{base}.toml") | values
     return parse_section(Profile, values, str(path))
 
 

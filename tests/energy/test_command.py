@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from matplotlib.image import imread
 
 from fraudnet.energy.command import add_arguments, run
 from fraudnet.errors import CheckFailed, InputError
 from tests.energy.handmade import Made, Step, make_file
+from tests.energy.measured import made_measurements, write_table
 from tests.energy.test_profiles import board
 
 OP = schema.BuiltinOperator
@@ -88,6 +90,7 @@ def test_json_names_units_and_gives_ranges(
     units = (
         *("_uj", "_j", "_mah", "_mhz", "_mw", "_ms", "_percent_per_day", "share"),
         *("_per_mac", "_weight", "_per_element", "_per_operator", "_per_byte", "_to_benchmark"),
+        *("_per_inference", "_uw"),
     )
     assert all(name.endswith(units) for name in keys_of_ranges(report))
 
@@ -146,6 +149,12 @@ def test_unknown_operators_fail_the_budget_unless_latency_is_measured(
         (["--cluster", "huge"], "little, middle, big"),
         (["--clock-mhz", "1"], "402"),
         (["--signature", "step"], "no signature 'step'"),
+        (["--device", "gap9-ne16"], "runs the network on an accelerator"),
+        (["--latency-us", "60", "--latency", "log"], "either --latency or --latency-us"),
+        (["--latency", "no.log"], "cannot read it"),
+        (["another.tflite"], "give one .tflite file, got 2 words"),
+        (["--plot", "picture.txt"], "picture.txt"),
+        (["--plot", "no/folder.png"], "cannot be written"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_printed(
@@ -178,6 +187,102 @@ def test_the_help_ends_with_an_example_that_works(
     assert call(known_model, *example[3:]) == 0
     assert "pixel-8" in example
     assert "Pixel 8" in printed(capsys)
+
+
+def test_what_dominates_is_named_and_what_would_change_that(
+    known_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(known_model, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    typical = {part["name"]: part["energy_uj"]["typical"] for part in report["components"]}
+    assert report["dominant_component"] == max(typical, key=lambda name: typical[name])
+    ways = {
+        each["way"]: each["energy_per_inference_uj"]["typical"] for each in report["alternatives"]
+    }
+    network = report["energy_per_inference_uj"]["typical"]
+    fixed = report["fixed_energy_per_inference_uj"]["typical"]
+    wake_up = typical["wake-up"]
+    assert list(ways.values()) == pytest.approx(
+        [network + fixed, network + fixed / 10, network + fixed - wake_up,
+         network + (fixed - wake_up) / 10]
+    )  # fmt: skip
+    call_alone = report["online_call"]["call_alone_uj"]
+    assert call_alone["low"] > report["total_energy_per_inference_uj"]["high"]
+    assert call(known_model) == 0
+    text = printed(capsys)
+    assert f"At 5,000 a day {report['dominant_component']} dominates" in text
+    assert "An online call that wakes the LTE radio takes" in text
+
+
+def test_latency_is_read_from_a_log(
+    known_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("Inference timings in us: Init: 9, Inference (avg): 300\n")
+    words = ("--device", board(tmp_path), "--clock-mhz", 200, "--latency", log, "--json")
+    assert call(known_model, *words) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["tier"] == "measured"
+    assert report["latency"] == {"latency_us": 300, "source": f"benchmark_model, mean: {log}"}
+    assert report["energy_per_inference_uj"]["typical"] == pytest.approx(15)
+
+
+@pytest.mark.parametrize("more", [[], ["--latency-us", "60"], ["--device", "nucleo-l4r5zi-1v8"]])
+def test_a_picture_is_drawn(model: Path, tmp_path: Path, more: list[str]) -> None:
+    path = tmp_path / "energy.png"
+    budget = [] if "--device" in more else ["--max-battery-percent", "90", "--latency-us", "60"]
+    assert call(model, "--plot", path, *more, *budget) == 0
+    assert imread(path).shape == (750, 1800, 4)
+
+
+def test_profiles_are_listed_with_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = board(tmp_path)
+    assert call("profiles", tmp_path, "--json") == 0
+    listed = {each["device"]: each for each in json.loads(capsys.readouterr().out)}
+    assert {"pixel-8", "nucleo-l4r5zi-1v8", "raspberry-pi-4", "payment-terminal", own} <= set(
+        listed
+    )
+    assert listed[own]["battery"]["capacity_mah"] == 1000
+    assert call("profiles") == 0
+    assert "no counted tier" in printed(capsys)
+    with pytest.raises(InputError, match="no such folder"):
+        call("profiles", tmp_path / "nowhere")
+
+
+def test_a_fitted_profile_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = made_measurements()
+    table, profile = write_table(tmp_path, rows), tmp_path / "mine.toml"
+    assert call("fit", table, "--system", "system 1", "--output", profile, "--json") == 0
+    fitted = json.loads(capsys.readouterr().out)
+    assert fitted["active_power_mw"] == pytest.approx(60, rel=0.15)
+    assert fitted["held_out_models"]["measured"]["median_ratio"] < 1.2
+    assert call(tmp_path / "large.tflite", "--device", profile, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    (measured,) = [row for row in rows if (row.system, row.model) == ("system 1", "large")]
+    energy_uj = report["energy_per_inference_uj"]
+    assert energy_uj["low"] < measured.energy_uj < energy_uj["high"]
+    assert report["supply_voltage_v"] == 1.8
+    assert call("fit", table, "--system", "system 1") == 0
+    assert "each model of the table held out: median ratio" in printed(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fit", "TABLE"], "give --system, one of system 0, system 1"),
+        (["fit", "TABLE", "--system", "mine"], "no measurements of 'mine'; there are those of"),
+        (["fit", "TABLE", "--system", "system 1", "--based-on", "fridge"], "no such base 'fridge'"),
+        (["fit", "TABLE", "--system", "system 1", "--output", "no/p.toml"], "cannot be written"),
+        (["fit", "none.csv"], "cannot be read as CSV"),
+    ],
+)
+def test_what_cannot_be_fitted_is_said(tmp_path: Path, words: list[str], says: str) -> None:
+    table = write_table(tmp_path, made_measurements())
+    with pytest.raises(InputError, match=says) as caught:
+        call(*(str(table) if word == "TABLE" else word for word in words))
+    assert "\n" not in str(caught.value)
 
 
 def test_help_needs_the_standard_library_alone() -> None:

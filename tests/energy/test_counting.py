@@ -69,6 +69,7 @@ def test_small_file_by_hand() -> None:
     assert count.activation_bytes == 16 + 12 + 12
     assert count.bytes_moved == 60 + 16 + 12 + 24 + 12
     assert count.peak_live_activation_bytes == 16 + 12
+    assert count.peak_memory_bytes == 16 + 12 + 60
 
 
 def test_zip_tail_is_ignored() -> None:
@@ -100,6 +101,38 @@ def test_batch_matmul_with_either_layout(transposed: bool, shape: tuple[int, ...
     )  # fmt: skip
     made = make_file([Made(shape), Made((2, 5, 7)), Made((2, 3, 7))], [step], inputs=[0, 1])
     assert count_bytes(made, "made").macs == 2 * 3 * 5 * 7
+
+
+@pytest.mark.parametrize(
+    ("code", "matrices", "states"),
+    [
+        (OP.SVDF, [(6, 5), (6, 3)], [(6,), (2, 18)]),
+        (OP.UNIDIRECTIONAL_SEQUENCE_RNN, [(4, 5), (4, 4)], [(4,), (2, 4)]),
+        (OP.UNIDIRECTIONAL_SEQUENCE_LSTM, [*[(4, 5)] * 4, *[(4, 3)] * 4, (3, 4)], [(4,)] * 4),
+    ],
+)
+def test_a_cell_meets_its_matrices_at_each_step(
+    code: int, matrices: list[tuple[int, ...]], states: list[tuple[int, ...]]
+) -> None:
+    """Vectors and what is no constant are no matrix of the cell."""
+    constants = [Made(shape, data=bytes(4 * shape[0] * shape[1])) for shape in matrices]
+    others = [Made(s, data=bytes(4 * s[0]) if len(s) == 1 else b"") for s in states]
+    tensors = [Made((2, 7, 5)), *constants, *others, Made((2, 7, 4))]
+    step = Step(code, tuple(range(len(tensors) - 1)), (len(tensors) - 1,))
+    count = count_bytes(make_file(tensors, [step]), "made")
+    assert count.macs == 2 * 7 * sum(rows * columns for rows, columns in matrices)
+    assert count.uncounted == ()
+
+
+def test_convolution_in_three_dimensions() -> None:
+    # Filter [depth 2, height 3, width 4, in 5, out 6].
+    tensors = [
+        Made((1, 4, 5, 6, 5)),
+        Made((2, 3, 4, 5, 6), data=bytes(2880)),
+        Made((1, 3, 3, 3, 6)),
+    ]
+    count = count_bytes(make_file(tensors, [Step(OP.CONV_3D, (0, 1), (2,))]), "made")
+    assert count.macs == 27 * 6 * (2 * 3 * 4 * 5)
 
 
 def test_pooling_counts_its_window() -> None:

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from fraudnet.artifact.convert import convert
 from fraudnet.energy.counting import count_bytes
+from tests.network.examples import SMALL, random_network
 
 
 def converted(layer: keras.Layer, shape: tuple[int, ...]) -> bytes:
@@ -63,6 +67,25 @@ def test_parameters_and_activations_of_a_dense_layer() -> None:
     assert count.parameter_bytes == 4 * (5 * 7 + 7)
     assert (count.activation_bytes_read, count.activation_bytes_written) == (4 * 5, 4 * 7)
     assert count.peak_live_activation_bytes == 4 * (5 + 7)
+
+
+def test_our_network_has_the_layers_that_the_runtime_reads() -> None:
+    """Names, shapes and bytes of each layer, and from them work, as TensorFlow Lite tells them."""
+    content = convert(random_network(SMALL, seed=0))
+    interpreter = Interpreter(model_content=content)
+    tensors = {each["index"]: each for each in interpreter.get_tensor_details()}
+    counted = count_bytes(content, "ours").operators
+    layers = [each for each in interpreter._get_ops_details() if each["op_name"] != "DELEGATE"]
+    assert [one.name for one in counted] == [each["op_name"] for each in layers]
+    for one, layer in zip(counted, layers, strict=True):
+        outputs = [tensors[index] for index in layer["outputs"]]
+        assert one.output_shape == tuple(outputs[0]["shape"])
+        sizes = [np.prod(each["shape"]) * np.dtype(each["dtype"]).itemsize for each in outputs]
+        assert one.activation_bytes_written == sum(sizes)
+        if one.name == "FULLY_CONNECTED":
+            weights = tensors[layer["inputs"][1]]["shape"]
+            assert one.macs == np.prod(outputs[0]["shape"]) * weights[1]
+            assert weights[0] == one.output_shape[-1]
 
 
 class TwoForms(tf.Module):  # type: ignore[misc]  # TensorFlow has no types

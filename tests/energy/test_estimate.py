@@ -16,6 +16,7 @@ from fraudnet.energy.estimate import (
 )
 from fraudnet.energy.profiles import (
     Battery,
+    Fitted,
     Operation,
     Profile,
     Quantity,
@@ -29,6 +30,7 @@ from fraudnet.errors import InputError
 
 PUBLISHED = Path(__file__).parents[2].parent / "shared" / "energy"
 PHONE = load_profile("pixel-8")
+PHONES = [name for name in profile_names() if name.startswith("pixel")]
 BATTERY = Battery(capacity_mah=1000, voltage_v=4.0, source="a label")
 
 
@@ -52,7 +54,6 @@ def quantity(low: float, typical: float, high: float) -> Quantity:
 def by_hand(profile: Profile) -> tuple[Profile, Operation]:
     """The profile with round numbers: 100, 200 and 400 pJ a cycle, 10, 20 and 40 mW."""
     software = Software(
-        runtime="a runtime",
         cycles_per_mac=quantity(1, 2, 3),
         depthwise_mac_weight=quantity(2, 2, 4),
         cycles_per_element=quantity(1, 5, 10),
@@ -67,7 +68,12 @@ def by_hand(profile: Profile) -> tuple[Profile, Operation]:
         energy_per_cycle_pj=Range(low=100, typical=200, high=400),
     )
     fixed = profile.fixed.model_copy(
-        update={"wake_up_ms": quantity(1, 2, 3), "storage_commit_uj": quantity(5, 10, 15)}
+        update={
+            "wake_up_ms": quantity(1, 2, 3),
+            "storage_commit_uj": quantity(5, 10, 15),
+            "model_reads_per_inference": quantity(0, 0.5, 1),
+            "storage_read_picojoules_per_byte": quantity(1000, 2000, 3000),
+        }
     )
     return profile.model_copy(update={"software": software, "fixed": fixed}), operation
 
@@ -94,11 +100,13 @@ def test_counted_tier_by_hand() -> None:
         "memory": (0.006, 0.03, 0.06),
         "invocation": (0.003, 0.06, 1.2),
         "wake-up": (10, 40, 120),
+        # 300 bytes of parameters, half the time, at 2 nJ.
+        "reading the model": (0, 0.3, 0.9),
         "storage commit": (5, 10, 15),
     }
     assert estimate.network_energy_uj.typical == pytest.approx(490.09)
-    assert estimate.fixed_energy_uj.typical == pytest.approx(50)
-    assert estimate.energy_uj.typical == pytest.approx(540.09)
+    assert estimate.fixed_energy_uj.typical == pytest.approx(50.3)
+    assert estimate.energy_uj.typical == pytest.approx(540.39)
 
 
 def test_measured_tier_by_hand() -> None:
@@ -110,6 +118,42 @@ def test_measured_tier_by_hand() -> None:
         "wake-up": (10, 40, 120),
         "storage commit": (5, 10, 15),
     }
+    with_model = estimate_measured(500, profile, operation, counted())
+    assert energies(with_model)["reading the model"] == (0, 0.3, pytest.approx(0.9))
+
+
+def test_costs_fitted_to_a_device_by_hand() -> None:
+    profile, operation = by_hand(PHONE)
+    fitted = Fitted(
+        picojoules_per_convolution_mac=100,
+        picojoules_per_depthwise_mac=300,
+        picojoules_per_fully_connected_mac=200,
+        picojoules_per_activation_byte=10,
+        picojoules_per_parameter_byte=20,
+        interval_ratio=1.25,
+        source="a bench",
+    )
+    profile = profile.model_copy(update={"software": None, "fitted": fitted})
+    model = counted(macs=1_000_000, depthwise=100_000)
+    estimate = estimate_counted(model, profile, operation)
+    # 1.0 M at 100 pJ and 0.1 M at 300; 300 bytes at 10 pJ and 300 at 20; 1.25 times either way.
+    assert energies(estimate) == energies(estimate) | {
+        "multiply-accumulates": (104, 130, 162.5),
+        "memory": (0.0072, 0.009, 0.01125),
+    }
+    assert estimate.network_energy_uj.typical == pytest.approx(130.009)
+
+
+def test_accelerators_have_no_counted_tier() -> None:
+    profile = load_profile("xg24-mvp")
+    operation = operate(profile)
+    with pytest.raises(
+        InputError, match=r"runs the network on an accelerator \(Silicon Labs MVP\)"
+    ):
+        estimate_counted(counted(), profile, operation)
+    measured = estimate_measured(120_860.5, profile, operation).network_energy_uj
+    # What the ic model takes there, 1,235 uJ, by its published latency.
+    assert measured.low < 1234.65 < measured.high
 
 
 def test_tiers_are_never_mixed() -> None:
@@ -145,7 +189,7 @@ def test_measured_tier_gives_the_published_energies() -> None:
 
 @pytest.mark.data
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published rows are not beside the clone")
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", PHONES)
 def test_a_network_typically_costs_less_than_the_whole_application_around_it(name: str) -> None:
     with (PUBLISHED / "phone_measured.csv").open(encoding="utf-8") as table:
         rows = [row for row in csv.DictReader(table) if row["model"] == "MobileNetv1 FP32 224"]
@@ -156,7 +200,7 @@ def test_a_network_typically_costs_less_than_the_whole_application_around_it(nam
     assert typical_uj < min(1e3 * float(row["energy_mJ"]) for row in on_cpu)
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", PHONES)
 def test_waking_up_costs_a_phone_more_than_a_small_network(name: str) -> None:
     profile = load_profile(name)
     estimate = estimate_counted(counted(macs=1_500_000), profile, operate(profile))
@@ -195,6 +239,9 @@ def test_shares_of_all_parts_make_one(macs: int, latency_us: float) -> None:
 
 def test_a_day_by_hand() -> None:
     profile, operation = by_hand(PHONE)
+    assert estimate_day(
+        estimate_measured(500, profile, operation), 1440, None
+    ).mean_power_uw.typical == pytest.approx(1)  # 60 uJ a minute
     # Typical: 10 uJ measured, 40 waking up, 10 committing.
     day = estimate_day(estimate_measured(500, profile, operation), 240_000, BATTERY)
     assert day.energy_j.typical == pytest.approx(14.4)

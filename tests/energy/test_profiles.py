@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import energy
 from fraudnet.energy.profiles import (
-    Battery,
-    Cluster,
-    Quantity,
     Range,
     load_profile,
     operate,
@@ -64,22 +62,20 @@ def test_phones_are_named() -> None:
 def test_packaged_profiles_load_and_give_a_source_for_every_number(name: str) -> None:
     profile = load_profile(name)
     assert profile.name == name
-    assert profile.battery is not None
-    stated: list[Quantity | Battery | Cluster] = [
-        profile.power_ratio_to_benchmark,
-        profile.battery,
-        *profile.clusters.values(),
-        profile.software.cycles_per_mac,
-        profile.software.depthwise_mac_weight,
-        profile.software.cycles_per_element,
-        profile.software.cycles_per_operator,
-        profile.software.picojoules_per_byte,
-        profile.fixed.wake_up_ms,
-        profile.fixed.storage_commit_uj,
-    ]
-    assert all(len(section.source) > 20 for section in stated)
-    assert profile.fixed.wake_up_ms.source.startswith("Assumption")
-    assert profile.fixed.storage_commit_uj.source.startswith("Assumption")
+    assert name.startswith("pixel") <= (profile.battery is not None)
+    sources = sources_in(profile.model_dump())
+    assert len(sources) >= 6
+    assert all(len(source) > 20 for source in sources)
+    for _, cost in profile.fixed:
+        assert cost.source.startswith("Assumption")
+
+
+def sources_in(values: object) -> list[str]:
+    """Every `source` of a profile: a quantity without one does not load."""
+    found: list[str] = []
+    for name, value in values.items() if isinstance(values, dict) else []:
+        found += [value] if name == "source" else sources_in(value)
+    return found
 
 
 @pytest.mark.data
@@ -122,6 +118,16 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(table))
 
 
+def test_the_profile_in_the_documentation_is_one(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "energy.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\n(name = .*?)^```", text, re.MULTILINE | re.DOTALL)
+    path = tmp_path / "documented.toml"
+    path.write_text(block, encoding="utf-8")
+    profile = load_profile(str(path))
+    assert profile.fitted is not None
+    assert profile.battery is not None
+
+
 def test_operation_by_hand(tmp_path: Path) -> None:
     operation = operate(load_profile(board(tmp_path)))
     assert operation.clock_mhz == Range(low=100, typical=200, high=400)
@@ -161,7 +167,9 @@ def test_a_profile_may_have_no_battery(tmp_path: Path) -> None:
         ("low = 1", "low = 3", "low <= typical <= high"),
         ('default_cluster = "core"', 'default_cluster = "big"', "one of core"),
         ('source = "a bench"\n', "", "clusters.core.source"),
-        ('based_on = "phone"\n', "", "software"),
+        ('based_on = "phone"\n', "", "'runtime'"),
+        ('based_on = "phone"', 'based_on = "fridge"', "one of microcontroller, phone"),
+        ('"core"\n', '"core"\naccelerator = "NPU"\n', "exactly one of accelerator"),
         ("[battery]", "[battery", "not a TOML file"),
     ],
 )
@@ -183,6 +191,24 @@ def test_unknown_device_lists_the_names() -> None:
 def test_missing_profile_file_is_named() -> None:
     with pytest.raises(InputError, match=r"nowhere\.toml"):
         load_profile("nowhere.toml")
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published rows are not beside the clone")
+def test_packaged_fits_are_what_the_command_makes(tmp_path: Path) -> None:
+    words = ["--train", str(PUBLISHED / "mlperf_tiny_train.csv"), "--profiles", str(tmp_path)]
+    assert energy.main(words) == 0
+    for path in tmp_path.iterdir():
+        made, packaged = load_profile(str(path)), load_profile(path.stem)
+        assert made.description == packaged.description
+        power, expected = operate(made).active_power_mw, operate(packaged).active_power_mw
+        assert power.typical == pytest.approx(expected.typical, rel=1e-2)
+        assert power.high == pytest.approx(expected.high, rel=1e-2)
+        assert (made.fitted is None) == (packaged.fitted is None)
+        if made.fitted and packaged.fitted:
+            costs, packaged_costs = made.fitted.model_dump(), packaged.fitted.model_dump()
+            del costs["source"], packaged_costs["source"]
+            assert costs == pytest.approx(packaged_costs, rel=1e-2)
 
 
 @pytest.mark.parametrize(
