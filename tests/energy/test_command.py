@@ -276,6 +276,7 @@ def test_a_fitted_profile_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixt
         (["fit", "TABLE", "--system", "system 1", "--based-on", "fridge"], "no such base 'fridge'"),
         (["fit", "TABLE", "--system", "system 1", "--output", "no/p.toml"], "cannot be written"),
         (["fit", "none.csv"], "cannot be read as CSV"),
+        (["fit"], "fit takes the CSV"),
     ],
 )
 def test_what_cannot_be_fitted_is_said(tmp_path: Path, words: list[str], says: str) -> None:
