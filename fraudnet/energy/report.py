@@ -70,6 +70,7 @@ def as_dictionary(report: Report) -> dict[str, Any]:
             "radio": report.radio.name,
             "call_alone_uj": report.radio.call_alone_uj.model_dump(),
             "transfer_uj": report.radio.transfer_uj.model_dump(),
+            "energy_per_day_j": report.radio.day_j(day.inferences).model_dump(),
             "assumptions": report.radio.model_dump(),
         },
         "inferences_per_day": day.inferences,

@@ -19,6 +19,10 @@ def test_a_call_by_hand() -> None:
     assert radio.call_alone_uj.typical == pytest.approx(300e3 + 100e3 + 10e6)
     assert radio.call_alone_uj.low == pytest.approx(100e3 + 50e3)
     assert radio.transfer_uj.high == pytest.approx(400e3)
+    # An hour apart; then each second, where the radio stays up for the 900 ms between exchanges.
+    assert radio.day_j(24).typical == pytest.approx(24 * 10.4)
+    assert radio.day_j(86_400).typical == pytest.approx(86_400 * (0.1 + 0.9))
+    assert radio.day_j(0).high == 0
 
 
 def test_the_packaged_radio_says_where_each_figure_is_from() -> None:
