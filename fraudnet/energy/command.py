@@ -128,6 +128,8 @@ def run(arguments: argparse.Namespace) -> int:
             from fraudnet.energy.fit_command import fit
 
             fit(Path(table), arguments)
+        case ["fit"]:
+            raise InputError("fit takes the CSV of your measurements; see --help for its columns")
         case [file]:
             _estimate(Path(file), arguments)
         case words:

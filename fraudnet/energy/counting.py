@@ -53,6 +53,7 @@ class OperatorCount:
     activation_bytes_read: int
     activation_bytes_written: int
     counted: bool
+    output_type: str = ""
 
     @property
     def bytes_moved(self) -> int:
@@ -78,6 +79,11 @@ class ModelCount:
     parameter_bytes: int
     activation_bytes: int
     peak_live_activation_bytes: int
+
+    @property
+    def arithmetic_types(self) -> tuple[str, ...]:
+        """Types, as INT8, that multiply-accumulates come out as."""
+        return tuple(sorted({one.output_type for one in self.operators if one.macs}))
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -217,9 +223,11 @@ def _tensor(index: int, raw: schema.TensorT, buffers: list[schema.BufferT]) -> T
     buffer = buffers[raw.buffer]
     # Buffers of files over 2 GB lie behind the flatbuffer and leave only their size here.
     constant_bytes = len(buffer.data) if buffer.data is not None else int(buffer.size)
-    bits = _BITS.get(_TYPE_NAMES[raw.type])
+    type_name = _TYPE_NAMES[raw.type]
+    bits = _BITS.get(type_name)
     activation_bytes = None if bits is None else (prod(shape) * bits + 7) // 8
-    return Tensor(index, shape, constant_bytes or activation_bytes, constant_bytes > 0)
+    size_bytes = constant_bytes or activation_bytes
+    return Tensor(index, shape, size_bytes, constant_bytes > 0, type_name)
 
 
 def _call(raw: schema.OperatorT, names: list[str], tensors: list[Tensor]) -> Call:
@@ -261,6 +269,7 @@ def _count_operator(call: Call) -> OperatorCount:
         activation_bytes_read=_bytes(tensor for tensor in inputs if not tensor.is_constant),
         activation_bytes_written=_bytes(call.outputs),
         counted=work is not None and sized,
+        output_type=call.outputs[0].type if call.outputs else "",
     )
 
 

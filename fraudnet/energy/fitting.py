@@ -27,10 +27,14 @@ class PowerFit:
 
 @dataclass(frozen=True)
 class CostFit:
-    """What each kind of work costs there, in the order of `work_of_model`, with its interval."""
+    """What each kind of work costs there, in the order of `work_of_model`, with its interval.
+
+    `arithmetic_types` are those of the measured models.
+    """
 
     picojoules: tuple[float, ...]
     interval_ratio: float
+    arithmetic_types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ def profile_text(fitted: ProfileFit, name: str, based_on: str, table: str) -> st
         ]
         lines += [
             f"interval_ratio = {fitted.costs.interval_ratio:.4g}",
+            f"arithmetic_types = {json.dumps(fitted.costs.arithmetic_types)}",
             f"source = {_quoted(f'{source} and {more}, pooled over {table}')}",
         ]
     return "\n".join(lines) + "\n"
@@ -157,6 +162,9 @@ def _costs(fitted: TierFit, row: Measurement) -> CostFit:
     return CostFit(
         picojoules=tuple(float(cost) for cost in 1e6 * costs_uj),
         interval_ratio=math.exp(fitted.quantile * float(error[3])),
+        arithmetic_types=tuple(
+            sorted({kind for one in fitted.known for kind in one.count.arithmetic_types})
+        ),
     )
 
 

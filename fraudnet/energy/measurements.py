@@ -40,7 +40,8 @@ _REQUIRED = ("system", "model", "energy_uj")
 _MOST_DISAGREEMENT = 2.0
 _PUBLISHED_WINDOWS = 5
 _NOTHING = {"n/a", "na", "none", "-"}
-_SHARED_NAME = 5  # characters by which the name of a chip is told in the name of its board
+_SHARED_NAME = 5  # characters, a digit among them, that tell a chip's name in its board's
+_ACCELERATORS = ("NPU", "TPU", "CNN", "NEURAL", "ETHOS", "ACCELERATOR")
 
 
 @dataclass(frozen=True)
@@ -201,9 +202,12 @@ def _accelerator(stated: str, board: str, processor: str) -> str | None:
     name = _letters(stated)
     if name in ("", "CPU"):
         return None
+    if any(word in name for word in _ACCELERATORS):
+        return stated
     for start in range(len(name) - _SHARED_NAME + 1):
         part = name[start : start + _SHARED_NAME]
-        if part in board or part in _letters(processor):
+        named = part in board or part in _letters(processor)
+        if named and any(letter.isdigit() for letter in part):
             return None
     return stated
 

@@ -20,6 +20,7 @@ class Tensor:
     shape: tuple[int, ...]
     size_bytes: int | None
     is_constant: bool
+    type: str = ""
 
     @property
     def elements(self) -> int:

@@ -189,6 +189,7 @@ def _sentences(report: Report) -> list[str]:
         f"parameters and at most {count.peak_live_activation_bytes:,} B of activations at once.",
         *_share_sentences(report),
         _TIER_SENTENCES[estimate.tier].format(basis=_basis(profile)),
+        *_type_sentences(report),
     ]
     if count.uncounted:
         sentences.append(
@@ -219,6 +220,7 @@ def _share_sentences(report: Report) -> list[str]:
     ways = alternatives(estimate)
     best = min(ways, key=lambda name: ways[name].typical)
     call = report.radio.call_alone_uj
+    online_j = report.radio.day_j(report.day.inferences)
     return [
         *sentences,
         f"At {report.day.inferences:,.10g} a day {most.name} dominates: {_percent(share)}. Scored "
@@ -226,7 +228,20 @@ def _share_sentences(report: Report) -> list[str]:
         f"{_figure(estimate.energy_uj.typical)}.",
         f"An online call that wakes the {report.radio.name} radio takes "
         f"{_figure(call.typical * 1e-6)} J ({_between(call * 1e-6)}), "
-        f"{_figure(call.typical / (estimate.energy_uj.typical or 1))} times this.",
+        f"{_figure(call.typical / (estimate.energy_uj.typical or 1))} times this; "
+        f"{report.day.inferences:,.10g} of them, spread over a day, "
+        f"{_figure(online_j.typical)} J ({_between(online_j)}).",
+    ]
+
+
+def _type_sentences(report: Report) -> list[str]:
+    fitted, types = report.profile.fitted, report.count.arithmetic_types
+    if fitted is None or report.estimate.tier == "measured" or fitted.covers(types):
+        return []
+    return [
+        f"The costs were fitted to models in {', '.join(fitted.arithmetic_types)}; this one "
+        f"computes in {', '.join(types)}, which costs more or less than the range says: measure "
+        "the latency."
     ]
 
 

@@ -8,6 +8,7 @@ device's own measurements (`fitted`: `fraudnet energy fit` makes it). What is no
 that it is an assumption.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -109,6 +110,7 @@ class Fitted(Section):
     """What each kind of work costs on this device with this runtime; the counted tier's other form.
 
     Attributes:
+        arithmetic_types: of the models that were measured; the interval covers no others.
         interval_ratio: 90 per cent of this device's models cost between the estimate over this and
             the estimate times this.
     """
@@ -119,7 +121,12 @@ class Fitted(Section):
     picojoules_per_activation_byte: PositiveFloat
     picojoules_per_parameter_byte: PositiveFloat
     interval_ratio: float = Field(ge=1)
+    arithmetic_types: tuple[str, ...] = Field(min_length=1)
     source: str
+
+    def covers(self, types: Iterable[str]) -> bool:
+        """Whether models that compute in these types are of the kind that was measured."""
+        return set(types) <= set(self.arithmetic_types)
 
 
 class FixedCosts(Section):

@@ -25,7 +25,8 @@ def list_profiles(folder: Path | None, *, as_json: bool) -> None:
         print(json.dumps([_dictionary(name, each) for name, each in profiles.items()], indent=2))
         return
     table = Table(box=box.SIMPLE)
-    for heading in ("--device", "what it is", "cores: clocks in MHz, supply", "runtime", "battery"):
+    table.add_column("--device", no_wrap=folder is None)  # a path may be longer than the line
+    for heading in ("what it is", "cores: clocks in MHz, supply", "runtime", "battery"):
         table.add_column(heading, overflow="fold")
     for name, profile in profiles.items():
         table.add_row(name, profile.description, _cores(profile), *_rest(profile))

@@ -10,6 +10,7 @@ from pathlib import Path
 from fraudnet.configuration import Section, parse_section, read_toml
 from fraudnet.energy.profiles import Quantity, Range
 
+_MS_PER_DAY = 86_400_000
 _LTE = Path(__file__).parent / "radios" / "lte.toml"
 
 
@@ -35,6 +36,27 @@ class Radio(Section):
     def transfer_uj(self) -> Range:
         """A call while something else keeps the radio awake: the exchange alone."""
         return self.transfer_mw * self.transfer_ms
+
+    def day_j(self, calls: float) -> Range:
+        """Energy in joules of calls that are spread evenly over a day.
+
+        Where they follow each other within a tail the radio does not fall idle: a tail then lasts
+        until the next call, and nothing is promoted.
+        """
+        if not calls:
+            return Range.exactly(0)
+        gap_ms = _MS_PER_DAY / calls
+        ends = [self._call_uj(end, gap_ms) * calls * 1e-6 for end in ("low", "typical", "high")]
+        return Range(low=ends[0], typical=ends[1], high=max(ends))
+
+    def _call_uj(self, end: str, gap_ms: float) -> float:
+        """One of many calls, with every quantity at its low, typical or high end."""
+        value = {name: getattr(each, end) for name, each in self if isinstance(each, Quantity)}
+        transfer = value["transfer_mw"] * value["transfer_ms"]
+        tail_ms = min(value["tail_ms"], max(gap_ms - value["transfer_ms"], 0))
+        idle_between = tail_ms == value["tail_ms"]
+        promotion = value["promotion_mw"] * value["promotion_ms"] if idle_between else 0
+        return float(transfer + promotion + value["tail_mw"] * tail_ms)
 
 
 def load_radio() -> Radio:

@@ -53,6 +53,9 @@ def as_dictionary(report: Report) -> dict[str, Any]:
         "active_power_mw": operation.active_power_mw.model_dump(),
         "model": _model_dictionary(report.count),
         "uncounted_operators": list(estimate.uncounted_operators),
+        "types_are_of_the_fit": None
+        if profile.fitted is None or estimate.tier == "measured"
+        else profile.fitted.covers(report.count.arithmetic_types),
         "energy_per_inference_uj": estimate.network_energy_uj.model_dump(),
         "fixed_energy_per_inference_uj": estimate.fixed_energy_uj.model_dump(),
         "total_energy_per_inference_uj": estimate.energy_uj.model_dump(),
@@ -67,6 +70,7 @@ def as_dictionary(report: Report) -> dict[str, Any]:
             "radio": report.radio.name,
             "call_alone_uj": report.radio.call_alone_uj.model_dump(),
             "transfer_uj": report.radio.transfer_uj.model_dump(),
+            "energy_per_day_j": report.radio.day_j(day.inferences).model_dump(),
             "assumptions": report.radio.model_dump(),
         },
         "inferences_per_day": day.inferences,

@@ -264,8 +264,18 @@ def test_a_fitted_profile_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixt
     energy_uj = report["energy_per_inference_uj"]
     assert energy_uj["low"] < measured.energy_uj < energy_uj["high"]
     assert report["supply_voltage_v"] == 1.8
+    assert report["types_are_of_the_fit"] is True
     assert call("fit", table, "--system", "system 1") == 0
     assert "each model of the table held out: median ratio" in printed(capsys)
+
+
+def test_a_float_model_on_costs_of_int8_models_is_said(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(model, "--device", "nucleo-l4r5zi-1v8") == 0
+    assert "fitted to models in INT8; this one computes in FLOAT32" in printed(capsys)
+    assert call(model, "--device", "nucleo-l4r5zi-1v8", "--latency-us", 60) == 0
+    assert "fitted to models" not in printed(capsys)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +286,7 @@ def test_a_fitted_profile_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixt
         (["fit", "TABLE", "--system", "system 1", "--based-on", "fridge"], "no such base 'fridge'"),
         (["fit", "TABLE", "--system", "system 1", "--output", "no/p.toml"], "cannot be written"),
         (["fit", "none.csv"], "cannot be read as CSV"),
+        (["fit"], "fit takes the CSV"),
     ],
 )
 def test_what_cannot_be_fitted_is_said(tmp_path: Path, words: list[str], says: str) -> None:

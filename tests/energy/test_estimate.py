@@ -131,6 +131,7 @@ def test_costs_fitted_to_a_device_by_hand() -> None:
         picojoules_per_activation_byte=10,
         picojoules_per_parameter_byte=20,
         interval_ratio=1.25,
+        arithmetic_types=("INT8",),
         source="a bench",
     )
     profile = profile.model_copy(update={"software": None, "fitted": fitted})

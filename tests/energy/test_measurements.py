@@ -41,6 +41,8 @@ def test_a_published_row(tmp_path: Path) -> None:
         ("STM32L4R5ZIT6U", "Arm Cortex-M4", None),
         ("STM32L4R5ZIT6U", "NE16", "NE16"),
         ("STM32L4R5ZIT6U", "Syntiant Core 2", "Syntiant Core 2"),
+        ("STM32L4R5ZIT6U", "NUCLEO Core", "NUCLEO Core"),
+        ("STM32L4R5ZIT6U", "STM32L4R5ZIT6U CNN", "STM32L4R5ZIT6U CNN"),
     ],
 )
 def test_accelerators_are_told_from_chips(
