@@ -225,9 +225,7 @@ class Scorer:
         """
         hashed = self._hashed_id(account_id)
         self._accounts.drop(hashed)
-        counts = self._store.forget(hashed)
-        self._store.scrub()
-        return counts
+        return self._store.forget(hashed)
 
     def notices(self) -> list[str]:
         """Returns what the user should know about the store and how transactions were scored."""
