@@ -313,8 +313,10 @@ class Store:
         window: list[dict[str, Any]] = [
             dict(zip(sql.CASE_FIELDS, row, strict=True)) for row in rows
         ]
-        for entry in window:
-            entry["columns"] = json.loads(entry["columns"])
+        # One call for all: a window has a hundred and more of them.
+        columns = json.loads(f"[{','.join(entry['columns'] for entry in window)}]")
+        for entry, parsed in zip(window, columns, strict=True):
+            entry["columns"] = parsed
         self._connection.execute(
             sql.OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
         )
