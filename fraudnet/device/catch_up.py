@@ -140,16 +140,22 @@ class CatchUp:
     ) -> list[tuple[Result, bool]]:
         results: list[tuple[Result, bool] | None] = [None] * len(batch)
         by_account: dict[str, list[int]] = {}
-        fresh = self._fresh(batch)
         for place, transaction in enumerate(batch):
             by_account.setdefault(transaction.account_id, []).append(place)
+        fresh = self._fresh(batch)
+        alone: list[int] = []
         for account_id, places in by_account.items():
-            group = [batch[place] for place in places]
             together = None
-            if len(group) > 1 and all(fresh[place] for place in places):
-                together = self._decide_group(account_id, group, one)
-            for place, result in zip(places, together or self._each(group, one), strict=True):
-                results[place] = result
+            if all(fresh[place] for place in places):
+                together = self._decide_group(account_id, [batch[i] for i in places], one)
+            if together is None:
+                alone += places
+            else:
+                for place, result in zip(places, together, strict=True):
+                    results[place] = result
+        # In the order of arrival: an id may come twice, under two accounts.
+        for place in sorted(alone):
+            results[place] = self._alone(batch[place], one)
         return [result for result in results if result is not None]
 
     def _fresh(self, batch: Sequence[Transaction]) -> list[bool]:
@@ -162,14 +168,11 @@ class CatchUp:
             seen.add(name)
         return fresh
 
-    def _each(self, group: Sequence[Transaction], one: OneByOne) -> list[tuple[Result, bool]]:
-        results: list[tuple[Result, bool]] = []
-        for transaction in group:
-            try:
-                results.append(one.score(transaction))
-            except TransactionError as error:
-                results.append((error, False))
-        return results
+    def _alone(self, transaction: Transaction, one: OneByOne) -> tuple[Result, bool]:
+        try:
+            return one.score(transaction)
+        except TransactionError as error:
+            return error, False
 
     def _decide_group(
         self, account_id: str, group: Sequence[Transaction], one: OneByOne
@@ -180,7 +183,8 @@ class CatchUp:
         """
         past = self._accounts.past(account_id)
         moments = [transaction.timestamp_us for transaction in group]
-        if sorted(moments) != moments or (past.newest_us or moments[0]) > moments[0]:
+        is_late = past.newest_us is not None and past.newest_us > moments[0]
+        if is_late or sorted(moments) != moments:
             return None
         looked_up = [self._lookup.counts(transaction) for transaction in group]
         try:

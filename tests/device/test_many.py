@@ -88,6 +88,8 @@ def test_new_ones_together(
     monkeypatch.setattr(catch_up, "BATCH", batch)
     stream = random_stream(3 * RUNS[0], "ab", late)
     stream += [stream[5], replace(stream[6], amount=-1.0), replace(stream[7], amount=-2.0)]
+    # The same id under two accounts, the second of which came first in the batch.
+    stream += [replace(stream[-1], transaction_id="twice", account_id=name) for name in "cda"]
     stream += [transaction(9_999, amount=float("nan")), stream[8]]
     snapshot = write_snapshot(tmp_path / "snapshot", SNAPSHOT, AS_OF_US)
     with (
@@ -97,7 +99,7 @@ def test_new_ones_together(
         expected, found = one_by_one(one, stream), list(many.score_many(stream))
         assert all(map(same, expected, found))
         assert len(expected) == len(found)
-        assert sum(isinstance(each, ConflictError) for each in found) == 2
+        assert sum(isinstance(each, ConflictError) for each in found) == 4
         assert "expected finite" in str(found[-2])
         # What comes next is decided from the same past.
         following = random_stream(len(stream) + 40, "ab", 0.0)[-40:]
