@@ -127,8 +127,8 @@ class Scorer:
         commit, an equal part each.
 
         Args:
-            transactions: in the order of their arrival; None: all that are stored undecided, by
-                account, then in time order.
+            transactions: in the order of their arrival; None: all that are stored undecided,
+                each account's in time order.
 
         Yields:
             For each its decision, or the error that `score` would raise, after the commit.

@@ -38,11 +38,10 @@ OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?,
 PRUNE = """
 DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
 AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
-UNDECIDED = """
-SELECT timestamp_us, sequence FROM transactions
-WHERE account_id = ? AND fraud_probability IS NULL ORDER BY timestamp_us, sequence LIMIT 1"""
+UNDECIDED_US = "SELECT timestamp_us FROM transactions WHERE fraud_probability IS NULL"
+UNDECIDED_ACCOUNTS = "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
 STRETCH = """
 SELECT timestamp_us, sequence, packed, transaction_id, fraud_probability IS NOT NULL,
        reputation = '{}'
-FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) >= (?, ?)
-ORDER BY timestamp_us, sequence LIMIT ?"""
+FROM transactions WHERE account_id = ? AND timestamp_us >= ? AND timestamp_us < ?
+ORDER BY timestamp_us, sequence"""

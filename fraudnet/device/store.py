@@ -250,23 +250,17 @@ class Store:
     def undecided_accounts(self) -> list[str]:
         """Accounts with history that was not scored."""
         with self._database.explained():
-            return [
-                name
-                for (name,) in self._connection.execute(
-                    "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
-                )
-            ]
+            return [name for (name,) in self._connection.execute(sql.UNDECIDED_ACCOUNTS)]
 
-    def first_undecided(self, account_id: str) -> tuple[int, int] | None:
-        """Time and sequence of the account's first transaction that was not scored."""
-        row: tuple[int, int] | None = self._connection.execute(
-            sql.UNDECIDED, (account_id,)
-        ).fetchone()
-        return row
+    def undecided_us(self) -> Iterator[int]:
+        """Times of all transactions that were not scored."""
+        with self._database.explained():
+            for (moment_us,) in self._connection.execute(sql.UNDECIDED_US):
+                yield moment_us
 
-    def stretch(self, account_id: str, start: tuple[int, int], limit: int) -> list[Entry]:
-        """The account's transactions from a place on, at most `limit`."""
-        rows = self._connection.execute(sql.STRETCH, (account_id, *start, limit))
+    def stretch(self, account_id: str, first_us: int, stop_us: int) -> list[Entry]:
+        """The account's transactions from a moment on, up to before another."""
+        rows = self._connection.execute(sql.STRETCH, (account_id, first_us, stop_us))
         return list(map(Entry._make, rows.fetchall()))
 
     def decide_many(self, decided: Iterable[tuple[int, Score]]) -> None:
