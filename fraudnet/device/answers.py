@@ -14,7 +14,7 @@ from fraudnet.device.runtime import Network
 from fraudnet.device.store import Score
 from fraudnet.device.window import Window
 
-RUNS = (256, 32)  # transactions that one call answers, largest first
+RUNS = (256, 64, 32)  # transactions that one call answers, largest first
 # The two signatures round differently, by some 1e-6: whoever is as near a threshold as this is
 # asked for by its own window.
 NEAR = 1e-4

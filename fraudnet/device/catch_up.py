@@ -1,11 +1,11 @@
 """Many transactions at once: whole stretches of an account through the network, few commits."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Window
 
 BATCH = 20_000  # transactions a commit
+STRETCH = 40_000  # the same of stored ones
 Outcome = Decision | TransactionError
 Result = Score | TransactionError
 
@@ -45,22 +46,23 @@ class CatchUp:
         self._lookup = lookup
 
     def stored(self) -> Iterator[Outcome]:
-        """Decides all that are stored undecided; by account, then in time order."""
-        waiting = iter(self._store.undecided_accounts())
-        account_id = next(waiting, None)
-        place: tuple[int, int] | None = None
-        while account_id is not None:
+        """Decides all that are stored undecided, some days of all accounts after the others.
+
+        Not account after account: what arrived together lies together in the file.
+        """
+        moments = np.fromiter(self._store.undecided_us(), np.int64)
+        if not len(moments):
+            return
+        moments.sort()
+        edges = [*np.unique(moments[::STRETCH]).tolist(), int(moments[-1]) + 1]
+        accounts = self._store.undecided_accounts()
+        for first_us, stop_us in itertools.pairwise(edges):
             begin_ns = time.perf_counter_ns()
             done: list[tuple[str, Entry, Result]] = []
             with self._commit():
-                while account_id is not None and len(done) < BATCH:
-                    place = place or self._store.first_undecided(account_id)
-                    part = self._store.stretch(account_id, place, BATCH) if place else []
+                for account_id in accounts:
+                    part = self._store.stretch(account_id, first_us, stop_us)
                     done += [(account_id, *each) for each in self._decide_stretch(account_id, part)]
-                    if len(part) == BATCH:
-                        place = part[-1].timestamp_us, part[-1].sequence + 1
-                    else:
-                        account_id, place = next(waiting, None), None
             each_us = (time.perf_counter_ns() - begin_ns) // 1000 // max(1, len(done))
             for name, entry, result in done:
                 yield _outcome(
@@ -70,7 +72,7 @@ class CatchUp:
     def given(self, transactions: Iterable[Transaction], one: OneByOne) -> Iterator[Outcome]:
         """Decides new ones, in the order of their arrival."""
         arriving = iter(transactions)
-        while batch := list(islice(arriving, BATCH)):
+        while batch := list(itertools.islice(arriving, BATCH)):
             begin_ns = time.perf_counter_ns()
             with self._commit():
                 results = self._decide_batch([one.hashed(each) for each in batch], one)
@@ -92,7 +94,7 @@ class CatchUp:
 
     def _decide_stretch(self, account_id: str, part: Sequence[Entry]) -> list[tuple[Entry, Result]]:
         """Decides what is undecided of a stretch of one account's history."""
-        if not part:
+        if all(entry.is_decided for entry in part):
             return []
         rows = self._accounts.rows(part)
         moments, repacked = self._look_up(part, rows)
@@ -140,16 +142,22 @@ class CatchUp:
     ) -> list[tuple[Result, bool]]:
         results: list[tuple[Result, bool] | None] = [None] * len(batch)
         by_account: dict[str, list[int]] = {}
-        fresh = self._fresh(batch)
         for place, transaction in enumerate(batch):
             by_account.setdefault(transaction.account_id, []).append(place)
+        fresh = self._fresh(batch)
+        alone: list[int] = []
         for account_id, places in by_account.items():
-            group = [batch[place] for place in places]
             together = None
-            if len(group) > 1 and all(fresh[place] for place in places):
-                together = self._decide_group(account_id, group, one)
-            for place, result in zip(places, together or self._each(group, one), strict=True):
-                results[place] = result
+            if all(fresh[place] for place in places):
+                together = self._decide_group(account_id, [batch[i] for i in places], one)
+            if together is None:
+                alone += places
+            else:
+                for place, result in zip(places, together, strict=True):
+                    results[place] = result
+        # In the order of arrival: an id may come twice, under two accounts.
+        for place in sorted(alone):
+            results[place] = self._alone(batch[place], one)
         return [result for result in results if result is not None]
 
     def _fresh(self, batch: Sequence[Transaction]) -> list[bool]:
@@ -162,14 +170,11 @@ class CatchUp:
             seen.add(name)
         return fresh
 
-    def _each(self, group: Sequence[Transaction], one: OneByOne) -> list[tuple[Result, bool]]:
-        results: list[tuple[Result, bool]] = []
-        for transaction in group:
-            try:
-                results.append(one.score(transaction))
-            except TransactionError as error:
-                results.append((error, False))
-        return results
+    def _alone(self, transaction: Transaction, one: OneByOne) -> tuple[Result, bool]:
+        try:
+            return one.score(transaction)
+        except TransactionError as error:
+            return error, False
 
     def _decide_group(
         self, account_id: str, group: Sequence[Transaction], one: OneByOne
@@ -180,7 +185,8 @@ class CatchUp:
         """
         past = self._accounts.past(account_id)
         moments = [transaction.timestamp_us for transaction in group]
-        if sorted(moments) != moments or (past.newest_us or moments[0]) > moments[0]:
+        is_late = past.newest_us is not None and past.newest_us > moments[0]
+        if is_late or sorted(moments) != moments:
             return None
         looked_up = [self._lookup.counts(transaction) for transaction in group]
         try:

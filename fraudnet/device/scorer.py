@@ -129,8 +129,8 @@ class Scorer:
         commit, an equal part each.
 
         Args:
-            transactions: in the order of their arrival; None: all that are stored undecided, by
-                account, then in time order.
+            transactions: in the order of their arrival; None: all that are stored undecided,
+                each account's in time order.
 
         Yields:
             For each its decision, or the error that `score` would raise, after the commit.
@@ -227,9 +227,7 @@ class Scorer:
         """
         hashed = self._hashed_id(account_id)
         self._accounts.drop(hashed)
-        counts = self._store.forget(hashed)
-        self._store.scrub()
-        return counts
+        return self._store.forget(hashed)
 
     def notices(self) -> list[str]:
         """Returns what the user should know about the store and how transactions were scored."""

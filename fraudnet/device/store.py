@@ -12,66 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from fraudnet.device import statements as sql
+from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
 from fraudnet.device.repair import open_repaired
 from fraudnet.device.schema import TABLES, migrate
 from fraudnet.device.transactions import Transaction
 
-_CONTENT = "account_id, timestamp_us, counterparty_id, amount, columns"
-_SCORE = (
-    "fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar, "
-    "reputation_as_of_us, reasons, revises"
-)
-_STORED = f"transaction_id, {_CONTENT}, sequence, reputation, {_SCORE}"
-_FROM = "FROM transactions"
-_FIND = f"SELECT {_STORED} {_FROM} WHERE transaction_id = ?"
-_AT = f"SELECT {_STORED} {_FROM} WHERE sequence = ?"
-_BEFORE = """
-FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) < (?, ?)
-ORDER BY timestamp_us DESC, sequence DESC LIMIT ?"""
-_AFTER = """
-FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) > (?, ?)
-ORDER BY timestamp_us, sequence LIMIT ?"""
-_HISTORY = f"SELECT timestamp_us, sequence, packed {_BEFORE}"
-_LATER = f"SELECT timestamp_us, sequence, packed {_AFTER}"
-_CASE_FIELDS = (
-    "transaction_id", "timestamp_us", "counterparty_id", "amount", "columns",
-    "fraud_probability", "ood_distance",
-)  # fmt: skip
-_CASE_WINDOW = f"SELECT {', '.join(_CASE_FIELDS)} {_BEFORE}"
-_INSERT = """
-INSERT INTO transactions (
-  transaction_id, account_id, timestamp_us, counterparty_id, amount, columns, reputation, packed,
-  fraud_probability, ood_distance, threshold, flagged, artifact_sha256, familiar,
-  reputation_as_of_us, reasons, revises)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_DECIDE = """
-UPDATE transactions SET fraud_probability = ?, ood_distance = ?, threshold = ?, flagged = ?,
-  artifact_sha256 = ?, familiar = ?, reputation_as_of_us = ?, reasons = ?, revises = ?
-WHERE sequence = ?"""
-_OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?, ?, ?)"
-# A case is its owner's: what was flagged stays until it is forgotten.
-_PRUNE = """
-DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
-AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
-_UNDECIDED = """
-SELECT timestamp_us, sequence FROM transactions
-WHERE account_id = ? AND fraud_probability IS NULL ORDER BY timestamp_us, sequence LIMIT 1"""
-_STRETCH = """
-SELECT timestamp_us, sequence, packed, transaction_id, fraud_probability IS NOT NULL,
-       reputation = '{}'
-FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) >= (?, ?)
-ORDER BY timestamp_us, sequence LIMIT ?"""
-_FORGET = {
-    "verdicts": """
-DELETE FROM verdicts WHERE case_id IN (
-  SELECT case_id FROM cases JOIN transactions USING (transaction_id) WHERE account_id = ?)""",
-    "cases": """
-DELETE FROM cases WHERE transaction_id IN (
-  SELECT transaction_id FROM transactions WHERE account_id = ?)""",
-    "transactions": "DELETE FROM transactions WHERE account_id = ?",
-    "pruned": "DELETE FROM pruned WHERE account_id = ?",
-}
 AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
 
@@ -162,8 +109,8 @@ class Store:
                     "it"
                 ) from error
             self._check_account_key(account_key, is_new=not tables)
-        if self._meta("erasing"):
-            self.scrub()
+        if is_unfinished(self._database):
+            scrub(self._database)
         self._data_version = self._read_data_version()
 
     def _check_account_key(self, account_key: bytes | None, is_new: bool) -> None:
@@ -219,13 +166,13 @@ class Store:
 
     def find_id(self, transaction_id: str) -> Stored | None:
         """Returns what is stored under an id."""
-        row = self._connection.execute(_FIND, (transaction_id,)).fetchone()
+        row = self._connection.execute(sql.FIND, (transaction_id,)).fetchone()
         return row and self._stored(row)
 
     def at(self, sequences: Iterable[int]) -> list[Stored]:
         """Returns what is stored at places, in their order."""
         return [
-            self._stored(self._connection.execute(_AT, (sequence,)).fetchone())
+            self._stored(self._connection.execute(sql.AT, (sequence,)).fetchone())
             for sequence in sequences
         ]
 
@@ -234,7 +181,7 @@ class Store:
         where = "" if account_id is None else "WHERE account_id = ?"
         with self._database.explained():
             for row in self._connection.execute(
-                f"SELECT {_STORED} {_FROM} {where} ORDER BY account_id, timestamp_us, sequence",
+                f"SELECT {sql.STORED} {sql.FROM} {where} {sql.IN_ORDER}",
                 () if account_id is None else (account_id,),
             ):
                 yield self._stored(row)
@@ -259,12 +206,12 @@ class Store:
 
         Before means by (timestamp, arrival); a new transaction arrives `AFTER_ALL`.
         """
-        rows = self._connection.execute(_HISTORY, (account_id, timestamp_us, sequence, limit))
+        rows = self._connection.execute(sql.HISTORY, (account_id, timestamp_us, sequence, limit))
         return list(map(Place._make, rows.fetchall()[::-1]))
 
     def after(self, account_id: str, timestamp_us: int, sequence: int, limit: int) -> list[Place]:
         """Returns the account's first `limit` transactions after a place."""
-        rows = self._connection.execute(_LATER, (account_id, timestamp_us, sequence, limit))
+        rows = self._connection.execute(sql.LATER, (account_id, timestamp_us, sequence, limit))
         return list(map(Place._make, rows.fetchall()))
 
     def newest_us(self, arrivals: int) -> int | None:
@@ -294,33 +241,33 @@ class Store:
             json.dumps(reputation),
             packed,
         )
-        made = self._connection.execute(_INSERT, values + (score or (None,) * len(Score._fields)))
+        made = self._connection.execute(
+            sql.INSERT, values + (score or (None,) * len(Score._fields))
+        )
         assert made.lastrowid is not None
         return made.lastrowid
 
     def undecided_accounts(self) -> list[str]:
         """Accounts with history that was not scored."""
         with self._database.explained():
-            return [
-                name
-                for (name,) in self._connection.execute(
-                    "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
-                )
-            ]
+            return [name for (name,) in self._connection.execute(sql.UNDECIDED_ACCOUNTS)]
 
-    def first_undecided(self, account_id: str) -> tuple[int, int] | None:
-        """Time and sequence of the account's first transaction that was not scored."""
-        row: tuple[int, int] | None = self._connection.execute(_UNDECIDED, (account_id,)).fetchone()
-        return row
+    def undecided_us(self) -> Iterator[int]:
+        """Times of all transactions that were not scored."""
+        with self._database.explained():
+            for (moment_us,) in self._connection.execute(sql.UNDECIDED_US):
+                yield moment_us
 
-    def stretch(self, account_id: str, start: tuple[int, int], limit: int) -> list[Entry]:
-        """The account's transactions from a place on, at most `limit`."""
-        rows = self._connection.execute(_STRETCH, (account_id, *start, limit))
+    def stretch(self, account_id: str, first_us: int, stop_us: int) -> list[Entry]:
+        """The account's transactions from a moment on, up to before another."""
+        rows = self._connection.execute(sql.STRETCH, (account_id, first_us, stop_us))
         return list(map(Entry._make, rows.fetchall()))
 
     def decide_many(self, decided: Iterable[tuple[int, Score]]) -> None:
         """Stores decisions by sequence, about history whose packed rows stay as they are."""
-        self._connection.executemany(_DECIDE, ((*score, sequence) for sequence, score in decided))
+        self._connection.executemany(
+            sql.DECIDE, ((*score, sequence) for sequence, score in decided)
+        )
 
     def repack(self, sequence: int, reputation: Mapping[str, int], packed: bytes) -> None:
         """Stores counts that were not known before, and the row packed with them."""
@@ -354,13 +301,18 @@ class Store:
     def open_case(self, transaction: Transaction, sequence: int, length: int) -> None:
         """Opens a case with the last `length` transactions, the stored flagged one included."""
         rows = self._connection.execute(
-            _CASE_WINDOW, (transaction.account_id, transaction.timestamp_us, sequence + 1, length)
+            sql.CASE_WINDOW,
+            (transaction.account_id, transaction.timestamp_us, sequence + 1, length),
         ).fetchall()[::-1]
-        window: list[dict[str, Any]] = [dict(zip(_CASE_FIELDS, row, strict=True)) for row in rows]
-        for entry in window:
-            entry["columns"] = json.loads(entry["columns"])
+        window: list[dict[str, Any]] = [
+            dict(zip(sql.CASE_FIELDS, row, strict=True)) for row in rows
+        ]
+        # One call for all: a window has a hundred and more of them.
+        columns = json.loads(f"[{','.join(entry['columns'] for entry in window)}]")
+        for entry, parsed in zip(window, columns, strict=True):
+            entry["columns"] = parsed
         self._connection.execute(
-            _OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
+            sql.OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
         )
 
     def kept_from_us(self, account_id: str) -> int | None:
@@ -377,52 +329,18 @@ class Store:
             "ORDER BY timestamp_us DESC, sequence DESC LIMIT 1 OFFSET ?",
             (account_id, keep - 1),
         ).fetchone()
-        if row and self._connection.execute(_PRUNE, (account_id, row[0])).rowcount:
+        if row and self._connection.execute(sql.PRUNE, (account_id, row[0])).rowcount:
             self._connection.execute("REPLACE INTO pruned VALUES (?, ?)", (account_id, row[0]))
 
     def forget(self, account_id: str) -> dict[str, int]:
-        """Deletes an account, its cases and their verdicts, in one commit; returns how many.
-
-        What they were in the file's free pages and its log goes with `scrub`, which is called
-        when the store is next opened if it was not reached.
-        """
-        counts = {}
-        with self.commit():
-            # The review's verdicts are append only; whom they are about may ask for erasure.
-            guard = self._connection.execute(
-                "SELECT sql FROM sqlite_master WHERE name = 'verdicts_refuse_delete'"
-            ).fetchone()
-            if guard:
-                self._connection.execute("DROP TRIGGER verdicts_refuse_delete")
-            for table, statement in _FORGET.items():
-                if table != "verdicts" or guard:
-                    done = self._connection.execute(statement, (account_id,))
-                    counts[table] = done.rowcount
-            if guard:
-                self._connection.execute(guard[0])
-            self._connection.execute("REPLACE INTO meta VALUES ('erasing', '1')")
-        del counts["pruned"]
-        return counts
-
-    def scrub(self) -> None:
-        """Writes the file anew, so that nothing of what was deleted is left in it or its log.
+        """Erases an account, its cases and their verdicts; returns how many there were.
 
         Raises:
             StoreError: another process reads the store; call it again.
         """
-        with self._database.explained():
-            self._connection.execute("PRAGMA secure_delete = ON")
-            self._connection.execute("VACUUM")
-            self._checkpoint()
-            self._connection.execute("DELETE FROM meta WHERE key = 'erasing'")
-
-    def _checkpoint(self) -> None:
-        (busy, _, _) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise StoreError(
-                f"{self._path}: another process reads it, so its log still holds what was deleted; "
-                "close the other and forget the account again"
-            )
+        counts = forget(self._database, account_id)
+        scrub(self._database)
+        return counts
 
 
 def hashed_account(account_id: str, account_key: bytes) -> str:

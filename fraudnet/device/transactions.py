@@ -58,7 +58,7 @@ def parse_transaction(fields: Mapping[str, object], kinds: Mapping[str, str]) ->
         counterparty_id=_text("counterparty_id", fields["counterparty_id"]),
         amount=amount,
         columns={
-            key: _column(key, value, kinds.get(key))
+            key: _column(key if key.isprintable() else ascii(key), value, kinds.get(key))
             for key, value in fields.items()
             if key not in REQUIRED and key not in LABELS
         },

@@ -112,6 +112,7 @@ def test_values_that_are_let_through() -> None:
         ("category", 1.5, "category is 1.5; expected text"),
         ("city", ["Ghent"], "city is ['Ghent']; expected text"),
         ("city", "\ud800", "expected text in UTF-8"),
+        ("ci\nty", [], r"'ci\nty' is []; expected text"),
         ("transaction_id", "", "transaction_id is empty"),
         ("account_id", None, "account_id is empty"),
         ("counterparty_id", 1.5, "counterparty_id is 1.5; expected text"),

@@ -23,7 +23,8 @@ from fraudnet.device import (
     Transaction,
     TransactionError,
 )
-from fraudnet.device.store import _HISTORY, Score, Store
+from fraudnet.device.statements import HISTORY
+from fraudnet.device.store import Score, Store
 from tests.device.conftest import THRESHOLD, contract, vectors, with_tail, write_snapshot
 from tests.device.example_network import LENGTH, VOCABULARY, reference
 
@@ -378,7 +379,7 @@ def test_synchronised_to_the_disk_at_every_commit(tmp_path: Path) -> None:
 def test_windows_come_from_the_index(tmp_path: Path) -> None:
     Store(tmp_path / "store").close()
     with closing(sqlite3.connect(tmp_path / "store")) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {_HISTORY}", ("a", 0, 0, 9))
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {HISTORY}", ("a", 0, 0, 9))
         steps = [detail for *_, detail in plan]
     assert len(steps) == 1  # no sorting
     assert "transactions_by_account (account_id=? AND timestamp_us<?)" in steps[0]
