@@ -174,6 +174,7 @@ static void walk(Step *step, size_t length, size_t valid, const double *values, 
     const size_t inputs = step->transaction->count;
     double *state = calloc(step->before->count, sizeof *state);
     double *row = calloc(inputs, sizeof *row);
+    answers[0] = answers[1] = NAN; /* of no transaction */
     for (size_t t = 0; t < length; t++) {
         if (values[valid * length + t] == 0) continue;
         for (size_t i = 0; i < inputs; i++) row[i] = values[i * length + t];

@@ -32,7 +32,8 @@ def missing() -> str | None:
 
 def runtime() -> Path:
     found = find_spec("ai_edge_litert")
-    assert found is not None and found.submodule_search_locations
+    assert found is not None
+    assert found.submodule_search_locations
     return Path(found.submodule_search_locations[0])
 
 
