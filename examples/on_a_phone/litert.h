@@ -1,8 +1,8 @@
 /* What check.c calls of LiteRT's C API, as libLiteRt.so 2.3.0 exports it (VERS_1.0).
  *
  * The wheel of ai-edge-litert has the library and no headers. Who builds with LiteRT's SDK includes
- * litert/c/litert_{environment,model,options,compiled_model,tensor_buffer}.h instead. Before 2.2 the
- * model was created without an environment. */
+ * litert/c/litert_{environment,model,options,compiled_model,tensor_buffer}.h instead. Older versions
+ * create the model without an environment. */
 #ifndef LITERT_H
 #define LITERT_H
 

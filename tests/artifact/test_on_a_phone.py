@@ -7,10 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from fraudnet.device.artifact import open_artifact
+from fraudnet.device.contract import Input
 from fraudnet.device.signature import signature_path
 from fraudnet.device.tail import CONTRACT, VECTORS, seal, split
 from tests.training.world import World
@@ -84,6 +87,39 @@ def test_every_vector_is_reproduced_by_the_window_and_by_the_step(
             found = [float(word) for word in words[at + 1 : at + 3]]
             near = documents[CONTRACT]["tolerance"]
             assert found == pytest.approx(expected, rel=near, abs=near + 1e-6)
+
+
+def test_a_full_window_and_its_transactions_one_by_one_answer_alike(
+    program: Path, world: World, tmp_path: Path
+) -> None:
+    artifact = open_artifact(world.artifact)
+    length = artifact.contract.window_length
+    moment = np.sort(np.random.default_rng(3).integers(0, 30 * 86_400, length))
+    table = world.table.slice(0, length)
+
+    def values(entry: Input) -> list[float]:
+        numbers = {
+            "amount": table["amount"].to_numpy(),
+            "day": 20_000 + moment // 86_400,
+            "second": moment % 86_400,
+            "categorical": np.arange(length) % (len(entry.vocabulary) + 1),
+            "reputation": np.arange(length) % 5 - 1,
+        }
+        found: list[float] = np.asarray(numbers.get(entry.kind, np.ones(length))).tolist()
+        return found
+
+    def change(vectors: list[Any]) -> None:
+        inputs = {entry.name: values(entry) for entry in artifact.contract.inputs}
+        arrays = {
+            entry.name: np.array([inputs[entry.name]], entry.dtype)
+            for entry in artifact.contract.inputs
+        }
+        vectors[:] = [{"inputs": inputs, "outputs": artifact.network.run(arrays)}]
+
+    file = changed(world.artifact, tmp_path / "fraud.tflite", VECTORS, change)
+    status, lines, refused = check(program, file)
+    assert (status, refused) == (0, "")
+    assert lines[0].count(" ok") == 2
 
 
 @pytest.mark.parametrize("output", ["fraud_probability", "ood_distance"])
