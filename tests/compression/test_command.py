@@ -169,6 +169,7 @@ def test_no_account_is_named(world: World, folder: Path) -> None:
     assert named == {"quarantine.parquet"}  # rows of the source, in the output alone
 
 
+@pytest.mark.slow
 def test_evaluate_threshold_export_and_describe_take_it(
     world: World,
     compressed: tuple[Path, dict[str, Any]],

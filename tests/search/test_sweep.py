@@ -117,6 +117,7 @@ def test_the_first_trial_is_the_experiment_itself(swept: Swept, base: Experiment
     assert first["network.dropout"] == base.network.dropout
 
 
+@pytest.mark.slow
 def test_the_best_is_an_experiment_that_gives_what_the_trial_gave(
     swept: Swept, payments: Path, base: Experiment
 ) -> None:
@@ -197,6 +198,7 @@ def test_values_that_do_not_fit_each_other_are_given_up(
     assert trial.state == TrialState.PRUNED
 
 
+@pytest.mark.slow
 def test_the_time_ends_a_trial_which_is_begun_anew(
     prepared: Prepared, base: Experiment, space: Space, tmp_path: Path
 ) -> None:

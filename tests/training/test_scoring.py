@@ -47,7 +47,7 @@ def test_the_answers_of_no_rows_are_none(world: World) -> None:
     none = np.zeros(len(histories), bool)
     for model, widths in (
         (network.scores, {"fraud_probability": 1, "ood_distance": 1}),
-        (network.fingerprint, {"fingerprint": len(network.distance.mean)}),
+        (network.fingerprint, {"fingerprint": network.distance.mean.shape[0]}),
     ):
         found = predict_rows(model, network.receptive_field, histories, none)
         assert {name: values.shape for name, values in found.items()} == {
