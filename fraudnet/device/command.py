@@ -42,6 +42,10 @@ class Summary:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the arguments of `fraudnet score`."""
+    parser.description = (
+        "Score transactions one by one, each against the history that the store keeps of its "
+        "account, and print a decision for each as a JSON line."
+    )
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(

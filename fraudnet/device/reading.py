@@ -62,7 +62,9 @@ def read_rows(path: Path, kinds: Mapping[str, str]) -> Iterator[Row]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DeviceInputError(f"{name}: damaged gzip ({error}); copy the file again") from error
     except OSError as error:
-        raise DeviceInputError(f"{name}: {error.strerror or error}") from error
+        raise DeviceInputError(
+            f"{name}: {error.strerror or error}; give a file of transactions that can be read"
+        ) from error
 
 
 def shown_name(path: Path) -> str:

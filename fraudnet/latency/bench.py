@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,12 +101,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def bench(workload: Workload, extent: Extent) -> Bench:
+def bench(
+    workload: Workload, extent: Extent, tell: Callable[[str], None] = lambda _: None
+) -> Bench:
     """Time single inferences, on the artifact's own test vectors, and whole decisions.
 
     Args:
         workload: the artifact, and what is scored with it.
         extent: how much.
+        tell: is called with what is timed next.
 
     Raises:
         ArtifactError: the artifact cannot be used.
@@ -121,6 +124,7 @@ def bench(workload: Workload, extent: Extent) -> Bench:
     ]
     for runtime in installed_with_tensorflow():
         for threads, warm in cases:
+            tell(f"{version_of(runtime)}, {threads_of(threads)}, {'warm' if warm else 'cold'}")
             try:
                 _measure(found, opened, workload, extent, (runtime, threads, warm))
             except NotLoaded as reason:

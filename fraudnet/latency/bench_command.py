@@ -5,6 +5,7 @@ Like the scorer it needs numpy and a TFLite runtime alone; --plot needs matplotl
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         reputation=arguments.reputation and str(arguments.reputation),
     )
     extent = Extent(tuple(arguments.threads), arguments.repetitions, arguments.cold)
-    found = bench(workload, extent)
+    found = bench(workload, extent, _tell)
     streams = _streams(arguments, found, workload) if arguments.rate else []
     if arguments.plot:
         _plot(arguments.plot, found)
@@ -122,6 +123,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.budget_ms:g} ms"
         )
     return 0
+
+
+def _tell(case: str) -> None:
+    if sys.stderr.isatty():
+        print(f"timing {case}", file=sys.stderr)
 
 
 def _check(arguments: argparse.Namespace) -> None:
