@@ -187,3 +187,13 @@ def test_figures_of_quantisation_are_those_of_the_committed_run() -> None:
         if tool == "ai-edge-quantizer":
             assert whole - found < 0.005
             assert equal >= 0.995
+
+
+def test_figures_of_whole_decisions_are_those_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "device.json").read_text())
+    for row in run["latency_ms"]:
+        assert f"{row['p50']:.2f} / {row['p99']:.2f} / {row['p99_9']:.1f}" in README
+    for each in run["catch_up"]:
+        assert f"{each['transactions_per_second']:,.0f}" in README
+        assert each["other_decisions"] == 0
+    assert run["command"] in " ".join(README.split())
