@@ -1,7 +1,6 @@
 """How far predicted energies are from published ones, by tier, on rows that no fit has seen."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.command_line import run
 from benchmarks.results_file import refuse_unwritable, write_results
 from fraudnet.energy.counting import ModelCount, count_file
 from fraudnet.energy.fitting import fit_profile, profile_text
@@ -26,7 +26,6 @@ from fraudnet.energy.validation import (
     leave_one_system_out,
     predict_test,
 )
-from fraudnet.errors import InputError
 
 PROGRAM = "python -m benchmarks.energy"
 TIERS: tuple[Tier, ...] = get_args(Tier)
@@ -74,8 +73,8 @@ example:
   {PROGRAM} --train ../shared/energy/mlperf_tiny_train.csv --json benchmarks/results/energy.json"""
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     made = argparse.ArgumentParser(
         PROGRAM, description=_DESCRIPTION, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -91,25 +90,27 @@ def main(words: Sequence[str] | None = None) -> int:
         "--profiles", type=Path, metavar="FOLDER",
         help="write the profiles of the package that --train's measurements make, and nothing else",
     )  # fmt: skip
-    given = list(sys.argv[1:] if words is None else words)
-    options = made.parse_args(given)
-    try:
-        if options.json:
-            refuse_unwritable(options.json)
-        counts = _counts(options.models or options.train.parent / "models")
-        training = read_measurements(options.train, counts)
-        if options.profiles:
-            return _write_profiles(training.rows, options.profiles)
-        test = read_measurements(options.test, counts) if options.test else None
-        report = measure(training, test)
-        report = {"command": f"{PROGRAM} {shlex.join(given)}", **report}
-        if options.json:
-            write_results(options.json, report)
-    except InputError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
-        return 2
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
+
+
+def _run(options: argparse.Namespace, command: str) -> None:
+    if options.json:
+        refuse_unwritable(options.json)
+    counts = _counts(options.models or options.train.parent / "models")
+    training = read_measurements(options.train, counts)
+    if options.profiles:
+        _write_profiles(training.rows, options.profiles)
+        return
+    test = read_measurements(options.test, counts) if options.test else None
+    report = {"command": command, **measure(training, test)}
+    if options.json:
+        write_results(options.json, report)
     _print(report)
-    return 0
 
 
 def measure(training: MeasurementTable, test: MeasurementTable | None) -> dict[str, Any]:
@@ -153,13 +154,12 @@ def _counts(folder: Path) -> dict[str, ModelCount]:
     return {task: count_file(folder / name) for task, name in MODEL_FILES.items()}
 
 
-def _write_profiles(training: Sequence[Measurement], folder: Path) -> int:
+def _write_profiles(training: Sequence[Measurement], folder: Path) -> None:
     for name, system in PROFILES.items():
         fitted = fit_profile(training, system, validated=False)
         text = profile_text(fitted, name, "microcontroller", "MLPerf Tiny v0.5 to v1.2")
         (folder / f"{name}.toml").write_text(text, encoding="utf-8")
         print(folder / f"{name}.toml")
-    return 0
 
 
 def _by_group(held_out: list[HeldOut]) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def export_and_log(  # the types are of heavy imports
     experiment, run_id = trained.facts.experiment, trained.facts.mlflow_run_id
     battery = experiment.battery
     try:
-        source = converted(trained, with_step)
+        source = converted(trained, with_step and variant != "int8")  # which has none
         exported = export(source, path, lambda model: costs_of(model, battery), variant)
     except CheckFailed as error:
         with tracked_run("export", run_id):
