@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudnet.device.accounts import Accounts
 from fraudnet.device.answers import Answer, Answers, not_finite
@@ -19,7 +20,12 @@ from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Window
 
 BATCH = 20_000  # transactions a commit
-STRETCH = 40_000  # the same of stored ones
+STRETCH = 80_000  # the same of stored ones
+CONTEXTS = 2_000  # accounts whose last columns are kept from one stretch to the next
+Columns = NDArray[np.int32]  # packed, [inputs, transactions]
+# Sequence, account, id, time, probability, distance, moment of the counts. No class of its own: the
+# collector goes through tens of thousands again and again, but not through plain tuples of numbers.
+Found = tuple[int, str, str, int, float, float, int | None]
 Outcome = Decision | TransactionError
 Result = Score | TransactionError
 
@@ -48,26 +54,31 @@ class CatchUp:
     def stored(self) -> Iterator[Outcome]:
         """Decides all that are stored undecided, some days of all accounts after the others.
 
-        Not account after account: what arrived together lies together in the file.
+        Not account after account: what arrived together lies together in the file, so each of its
+        pages is read and written in one commit.
         """
-        moments = np.fromiter(self._store.undecided_us(), np.int64)
-        if not len(moments):
+        accounts, moments = self._store.undecided()
+        if not accounts:
             return
         moments.sort()
         edges = [*np.unique(moments[::STRETCH]).tolist(), int(moments[-1]) + 1]
-        accounts = self._store.undecided_accounts()
+        contexts: dict[str, Columns] = {}
+        changes = self._store.changes()
         for first_us, stop_us in itertools.pairwise(edges):
             begin_ns = time.perf_counter_ns()
-            done: list[tuple[str, Entry, Result]] = []
+            found: list[Found] = []
             with self._commit():
+                if changes != self._store.changes():  # whoever reads the outcomes may write, too
+                    contexts.clear()
                 for account_id in accounts:
                     part = self._store.stretch(account_id, first_us, stop_us)
-                    done += [(account_id, *each) for each in self._decide_stretch(account_id, part)]
-            each_us = (time.perf_counter_ns() - begin_ns) // 1000 // max(1, len(done))
-            for name, entry, result in done:
-                yield _outcome(
-                    entry.transaction_id, name, entry.timestamp_us, result, False, each_us
-                )
+                    found += self._decide_stretch(account_id, part, contexts)
+                found.sort()  # as they lie in the file
+                self._keep(found)
+                changes = self._store.changes()
+            each_us = (time.perf_counter_ns() - begin_ns) // 1000 // max(1, len(found))
+            for each in found:
+                yield _outcome(each[2], each[1], each[3], self._result(each), False, each_us)
 
     def given(self, transactions: Iterable[Transaction], one: OneByOne) -> Iterator[Outcome]:
         """Decides new ones, in the order of their arrival."""
@@ -92,32 +103,61 @@ class CatchUp:
             self._accounts.clear()  # they are as they would be had the commit succeeded
             raise
 
-    def _decide_stretch(self, account_id: str, part: Sequence[Entry]) -> list[tuple[Entry, Result]]:
-        """Decides what is undecided of a stretch of one account's history."""
+    def _decide_stretch(
+        self, account_id: str, part: Sequence[Entry], contexts: dict[str, Columns]
+    ) -> list[Found]:
+        """What is found about the undecided of a stretch of one account's history.
+
+        Args:
+            account_id: of the account.
+            part: of its history.
+            contexts: what of the accounts' stretches before this one a window reads.
+        """
         if all(entry.is_decided for entry in part):
+            contexts.pop(account_id, None)
             return []
         rows = self._accounts.rows(part)
         moments, repacked = self._look_up(part, rows)
-        first = part[0]
-        context = self._store.before(
-            account_id, first.timestamp_us, first.sequence, self._window.length - 1
-        )
-        answers = self._answers.of_sequence(self._matrix(self._accounts.rows(context), rows))
-        decided: list[tuple[Entry, Result]] = []
-        for place, (entry, answer) in enumerate(zip(part, answers, strict=True)):
-            if not entry.is_decided:
-                decided.append((entry, self._result(entry.transaction_id, answer, moments[place])))
-        self._store.decide_many(
-            (entry.sequence, score) for entry, score in decided if isinstance(score, Score)
-        )
+        context = contexts.get(account_id)
+        if context is None:
+            context = self._context(account_id, part[0])
+        matrix = np.concatenate([context, self._window.columns(rows)], axis=1)
+        if len(contexts) < CONTEXTS or account_id in contexts:
+            contexts[account_id] = matrix[:, matrix.shape[1] - context.shape[1] :].copy()
         for place, counts in repacked.items():
             self._store.repack(part[place].sequence, counts, rows[place])
         if repacked:
             self._accounts.drop(account_id)
-        flagged = [e for e, score in decided if isinstance(score, Score) and score.flagged]
-        for stored in self._store.at(entry.sequence for entry in flagged):
+        answers = self._answers.of_sequence(matrix)
+        return [
+            (entry.sequence, account_id, entry.transaction_id, entry.timestamp_us, *answer, moment)
+            for entry, answer, moment in zip(part, answers, moments, strict=True)
+            if not entry.is_decided
+        ]
+
+    def _context(self, account_id: str, first: Entry) -> Columns:
+        """The columns before a transaction that its window reads, padded."""
+        length = self._window.length - 1
+        places = self._store.before(account_id, first.timestamp_us, first.sequence, length)
+        context = np.zeros((len(self._window.names), length), np.int32)
+        if places:
+            context[:, -len(places) :] = self._window.columns(self._accounts.rows(places))
+        return context
+
+    def _keep(self, found: Sequence[Found]) -> None:
+        """Stores the decisions, and opens the cases of what they flag."""
+        flagged = []
+
+        def scores() -> Iterator[tuple[int, Score]]:
+            for each in found:
+                if isinstance(score := self._result(each), Score):
+                    if score.flagged:
+                        flagged.append(each[0])
+                    yield each[0], score
+
+        self._store.decide_many(scores())
+        for stored in self._store.at(flagged):
             self._store.open_case(stored.transaction, stored.sequence, self._window.length)
-        return decided
 
     def _look_up(
         self, part: Sequence[Entry], rows: list[bytes]
@@ -215,14 +255,10 @@ class CatchUp:
         past.extend(columns, moments[-1])
         return results
 
-    def _matrix(self, context: Sequence[bytes], rows: Sequence[bytes]) -> np.ndarray:  # type: ignore[type-arg]
-        """Packed columns with a whole context before them, padded."""
-        columns = self._window.columns([*context, *rows])
-        missing = self._window.length - 1 - len(context)
-        return np.pad(columns, ((0, 0), (missing, 0)))
-
-    def _result(self, transaction_id: str, answer: Answer, as_of_us: int | None) -> Result:
-        if not math.isfinite(sum(answer)):
+    def _result(self, found: Found) -> Result:
+        _, _, transaction_id, _, probability, distance, as_of_us = found
+        answer = Answer(probability, distance)
+        if not math.isfinite(probability + distance):
             return not_finite(transaction_id, answer)
         return self._answers.judge(answer, as_of_us)
 

@@ -38,8 +38,7 @@ OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?,
 PRUNE = """
 DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
 AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
-UNDECIDED_US = "SELECT timestamp_us FROM transactions WHERE fraud_probability IS NULL"
-UNDECIDED_ACCOUNTS = "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
+UNDECIDED = "SELECT account_id, timestamp_us FROM transactions WHERE fraud_probability IS NULL"
 STRETCH = """
 SELECT timestamp_us, sequence, packed, transaction_id, fraud_probability IS NOT NULL,
        reputation = '{}'

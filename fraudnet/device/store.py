@@ -7,10 +7,14 @@ import hashlib
 import hmac
 import json
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from fraudnet.device import statements as sql
 from fraudnet.device.erasure import forget, is_unfinished, scrub
@@ -149,6 +153,10 @@ class Store:
         before, self._data_version = self._data_version, self._read_data_version()
         return before != self._data_version
 
+    def changes(self) -> tuple[int, int]:
+        """Moves on with whatever any connection writes; asked in a commit."""
+        return self._connection.total_changes, self._read_data_version()
+
     def _read_data_version(self) -> int:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         return int(version)
@@ -247,16 +255,15 @@ class Store:
         assert made.lastrowid is not None
         return made.lastrowid
 
-    def undecided_accounts(self) -> list[str]:
-        """Accounts with history that was not scored."""
+    def undecided(self) -> tuple[list[str], NDArray[np.int64]]:
+        """Accounts with history that was not scored, and the times of all that was not."""
+        accounts: dict[str, None] = {}
+        moments = array("q")
         with self._database.explained():
-            return [name for (name,) in self._connection.execute(sql.UNDECIDED_ACCOUNTS)]
-
-    def undecided_us(self) -> Iterator[int]:
-        """Times of all transactions that were not scored."""
-        with self._database.explained():
-            for (moment_us,) in self._connection.execute(sql.UNDECIDED_US):
-                yield moment_us
+            for account_id, moment_us in self._connection.execute(sql.UNDECIDED):
+                accounts[account_id] = None
+                moments.append(moment_us)
+        return list(accounts), np.frombuffer(moments, np.int64).copy()
 
     def stretch(self, account_id: str, first_us: int, stop_us: int) -> list[Entry]:
         """The account's transactions from a moment on, up to before another."""

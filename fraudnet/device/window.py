@@ -20,7 +20,7 @@ from fraudnet.device.transactions import DAY_US, LARGEST_NUMBER, Scalar, Transac
 SECOND_US = 1_000_000
 UNKNOWN_COUNT = -1
 ROOM = 32  # transactions that a Past takes before its columns move
-_MARK = struct.Struct("<I")
+_MARK_BYTES = 4
 
 Encoder = Callable[[Transaction, Mapping[str, int]], float]
 
@@ -40,9 +40,9 @@ class Window:
         told = [
             (e.name, e.dtype, e.kind, e.column, e.vocabulary, e.statistic) for e in contract.inputs
         ]
-        self._mark = zlib.crc32(json.dumps(told).encode())
+        self._mark = zlib.crc32(json.dumps(told).encode()).to_bytes(_MARK_BYTES, "little")
         letters = "".join("f" if is_float else "i" for is_float in self.is_float)
-        self._row = struct.Struct(f"<I{letters}")
+        self._row = struct.Struct(f"<{_MARK_BYTES}s{letters}")
 
     def pack(self, transaction: Transaction, reputation: Mapping[str, int]) -> bytes:
         """Returns the packed row of a transaction.
@@ -68,11 +68,7 @@ class Window:
 
     def fits(self, row: bytes | None) -> bool:
         """Whether a stored row was packed for these inputs."""
-        return (
-            row is not None
-            and len(row) == self._row.size
-            and _MARK.unpack_from(row)[0] == self._mark
-        )
+        return row is not None and len(row) == self._row.size and row.startswith(self._mark)
 
     def columns(self, rows: Sequence[bytes]) -> NDArray[np.int32]:
         """Packed rows as [inputs, len(rows)]; float32 inputs by their bits."""
@@ -128,7 +124,7 @@ class Past:
         if self.is_full:
             self._matrix[:, :-ROOM] = self._matrix[:, ROOM:].copy()
             self._end -= ROOM
-        self._matrix[:, self._end] = np.frombuffer(row, "<i4", offset=_MARK.size)
+        self._matrix[:, self._end] = np.frombuffer(row, "<i4", offset=_MARK_BYTES)
         start = self._end + 1 - self._window.length
         return self._window.inputs(self._matrix, start, self._end + 1)
 

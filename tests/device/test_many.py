@@ -142,6 +142,33 @@ def test_stored_ones_together(
         assert [len(one.history(name)) for name in "abc"] == [len(many.history(n)) for n in "abc"]
 
 
+@pytest.mark.parametrize("contexts", [1, 3])
+def test_the_store_may_change_while_stored_ones_are_read(
+    sequence_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, contexts: int
+) -> None:
+    monkeypatch.setattr(catch_up, "STRETCH", 100)
+    monkeypatch.setattr(catch_up, "CONTEXTS", contexts)
+    stream = random_stream(400, "abc", 0.0)
+    late = transaction(
+        1_000, account_id="b", timestamp_us=stream[99].timestamp_us - 1, amount=9_000.0
+    )
+    for name in ("one", "many"):
+        with Scorer(sequence_artifact, tmp_path / name, options=QUICK) as scorer:
+            scorer.add_history(stream)
+    with (
+        Scorer(sequence_artifact, tmp_path / "one", options=QUICK) as one,
+        Scorer(sequence_artifact, tmp_path / "many", options=QUICK) as many,
+    ):
+        expected = one_by_one(one, [*stream[:100], late, *stream[100:]])
+        outcomes = many.score_many()
+        found = [next(outcomes), many.score(late), *outcomes]
+        assert len(expected) == len(found)
+        by_id = {d.transaction_id: d for d in found if isinstance(d, Decision)}
+        for alone in expected:
+            assert isinstance(alone, Decision)
+            assert same(alone, by_id[alone.transaction_id])
+
+
 @settings(max_examples=15, deadline=None)
 @given(stream=streams)
 def test_any_stream_together(
