@@ -12,6 +12,7 @@ from fraudnet.device.errors import DeviceInputError
 from fraudnet.errors import CheckFailed, FraudnetError
 
 INTERRUPTED = 130
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0 done, 1 a gate or check failed, 2 wrong input.
+        0 done, 1 a gate or check failed, 2 wrong input, 130 interrupted, 141 whoever read the
+        output went away.
     """
     # Before TensorFlow and MLflow are imported: their chatter hides what we have to say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -123,6 +125,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = COMMANDS[parsed.command]
     try:
         status: int = getattr(importlib.import_module(command.module), command.run)(parsed)
+        sys.stdout.flush()
     except CheckFailed as error:
         print(f"fraudnet {parsed.command}: {error}", file=sys.stderr)
         return 1
@@ -141,4 +144,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"fraudnet {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Nothing more can be written there, not even what Python flushes when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     return status

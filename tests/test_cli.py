@@ -159,3 +159,12 @@ def test_file_that_is_no_artifact_is_refused(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "FILE: " in error
+
+
+def test_whoever_reads_may_go_away() -> None:
+    command = [sys.executable, "-m", "fraudnet", "describe", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (141, b"")

@@ -28,7 +28,7 @@ def inspect(path: Path, as_json: bool) -> None:
         return
     for key in _TOP:
         if key in contract:
-            print(f"{key}: {_short(contract[key])}")
+            _print(key, contract[key])
     for entry in contract["inputs"]:
         details = {k: v for k, v in entry.items() if k not in ("name", "dtype", "shape")}
         print(f"input {entry['name']}: {entry['dtype']} {entry['shape']} {_short(details)}")
@@ -70,6 +70,15 @@ def verify(path: Path, as_json: bool, public_key: Path | None = None) -> None:
             )
 
 
-def _short(value: Any) -> str:  # noqa: ANN401  (whatever the JSON holds)
+def _print(name: str, value: Any, indent: str = "") -> None:  # noqa: ANN401  (whatever JSON holds)
+    if isinstance(value, dict) and value:
+        print(f"{indent}{name}:")
+        for inner, each in value.items():
+            _print(inner, each, f"{indent}  ")
+    else:
+        print(f"{indent}{name}: {_short(value)}")
+
+
+def _short(value: Any) -> str:  # noqa: ANN401
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 400 else f"{text[:397]}..."

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,7 +24,6 @@ example:
   fraudnet score --artifact fraud.tflite --store cases.sqlite transactions.csv > decisions.jsonl
 """
 HISTORY_BATCH = 10_000
-BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 @dataclass
@@ -110,10 +108,6 @@ def run(arguments: argparse.Namespace) -> int:
     except MemoryError:
         print("fraudnet score: out of memory; what was decided is stored", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        # Nothing more can be written there, not even what Python flushes when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     return 0
 
 

@@ -190,9 +190,7 @@ def count_bytes(content: bytes, place: str, signature: str | None = None) -> Mod
     except InputError:
         raise
     except Exception as error:
-        raise InputError(
-            f"{place}: damaged or cut short ({type(error).__name__}); copy or export it again"
-        ) from error
+        raise InputError(f"{place}: damaged or cut short; copy or export it again") from error
 
 
 def _subgraph_index(model: schema.ModelT, place: str, signature: str | None) -> int:

@@ -219,8 +219,11 @@ def test_store_that_another_process_writes(shell: Shell, monkeypatch: pytest.Mon
 def test_reader_that_goes_away(artifact: Path, tmp_path: Path) -> None:
     path = tmp_path / "input.jsonl"
     path.write_text(as_lines(STREAM))
-    command = command_line("--artifact", artifact, "--store", tmp_path / "store", path)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    command: list[object] = [sys.executable, "-m", "fraudnet", "score", "--artifact", artifact]
+    command += ["--store", tmp_path / "store", path]
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
