@@ -1,0 +1,174 @@
+"""The same over HTTP/1.1, by Starlette and uvicorn.
+
+Asynchronous, so that a deadline counts from a transaction's arrival and not from when a thread of a
+pool is free for it.
+"""
+
+import asyncio
+import hmac
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from fraudnet.device.errors import DeviceInputError
+from fraudnet.device.serve import service as core
+from fraudnet.device.serve.metrics import CONTENT_TYPE
+from fraudnet.device.serve.stop import Stop
+
+MOST_BODY = 2**20
+MOST_CONNECTIONS = 256
+TYPES = ("application/json", "application/x-ndjson")
+STATUS = {
+    "decision": 200, "late": 202, "error": 400, "conflict": 409, "failure": 503, "busy": 503
+}  # fmt: skip
+_SOURCE = Path("http")
+_GRACE_S = 10
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches the host."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve_http(service: core.Service, host: str, port: int, token: str | None, stop: Stop) -> None:
+    """Answers until a signal comes, then what is in flight.
+
+    Args:
+        service: that decides.
+        host: to bind to.
+        port: 0: any that is free, which is logged.
+        token: that every request must bear; None: none, on loopback alone.
+        stop: set when the signal came.
+
+    Raises:
+        DeviceInputError: the address cannot be had.
+    """
+    assert token or is_loopback(host)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise DeviceInputError(
+            f"{host}:{port}: {error.strerror or error}; give --http another address"
+        ) from error
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(service, token),
+            http="h11", loop="asyncio", ws="none", lifespan="off", log_config=None,
+            access_log=False, proxy_headers=False, server_header=False,
+            limit_concurrency=MOST_CONNECTIONS, timeout_graceful_shutdown=_GRACE_S,
+            h11_max_incomplete_event_size=16_384,
+        )
+    )  # fmt: skip
+    shown = f"[{host}]" if ":" in host else host
+    core.log(f"listening on http://{shown}:{listener.getsockname()[1]}")
+    if not stop.is_set:
+        server.run(sockets=[listener])
+    listener.close()
+
+
+def application(service: core.Service, token: str | None) -> Starlette:
+    """The ASGI application."""
+    guard = _Guard(token)
+
+    async def score(request: Request) -> Response:
+        if request.headers.get("content-type", "").split(";")[0].strip() not in TYPES:
+            return _error(415, f"expected content-type {' or '.join(TYPES)}")
+        body = await _body(request)
+        if body is None:
+            return _error(413, f"expected at most {MOST_BODY:,} bytes")
+        asked = []
+        for number, line in enumerate(body.split(b"\n"), start=1):
+            if line.strip():
+                asked.append(service.read(line, number, _SOURCE))
+                service.enqueue(asked[-1], wait=False)
+        if not asked:
+            return _error(400, "expected a transaction as JSON, one a line")
+        answers = [await _answer(service, each) for each in asked]
+        status = STATUS[answers[0].kind] if len(answers) == 1 else 200
+        return Response(
+            "".join(f"{answer.line}\n" for answer in answers), status,
+            {"Retry-After": "1"} if status == 503 else None, TYPES[len(answers) > 1],
+        )  # fmt: skip
+
+    async def health(_: Request) -> Response:
+        told = service.health()
+        return JSONResponse(told, 200 if told["status"] == "ok" else 503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(service.metrics_text(), headers={"Content-Type": CONTENT_TYPE})
+
+    return Starlette(
+        routes=[
+            Route("/score", guard(score), methods=["POST"]),
+            Route("/health", guard(health)),
+            Route("/metrics", guard(metrics)),
+        ],
+        exception_handlers={404: _not_found, 405: _not_found},
+    )
+
+
+class _Guard:
+    """Lets through who bears the token, or, without one, what no page of a browser sends.
+
+    A page can send requests to loopback; they bear an `Origin`, or, where its name was pointed at
+    127.0.0.1 (DNS rebinding), that name as their host.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._expected = token and f"Bearer {token}".encode()
+
+    def __call__(self, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            if self._expected:
+                given = request.headers.get("authorization", "").encode()
+                if not hmac.compare_digest(given, self._expected):
+                    refused = _error(401, "expected the header Authorization: Bearer TOKEN")
+                    refused.headers["WWW-Authenticate"] = "Bearer"
+                    return refused
+            elif "origin" in request.headers or not is_loopback(request.url.hostname or ""):
+                return _error(403, "expected a program of this computer; a page needs a token")
+            return await handler(request)
+
+        return guarded
+
+
+async def _answer(service: core.Service, request: core.Request) -> core.Answer:
+    found = asyncio.wrap_future(request.outcome)
+    await asyncio.wait([found], timeout=service.remaining_s(request))
+    found.cancel()  # who is late finds nobody waiting, and no loop that has ended
+    return service.answer(request)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None if it is too long, of which no more is read."""
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MOST_BODY:
+                return None
+    except ClientDisconnect:
+        return b""
+    return body
+
+
+def _error(status: int, message: str) -> Response:
+    return Response(json.dumps({"error": message}) + "\n", status, media_type=TYPES[0])
+
+
+async def _not_found(_: Request, __: Exception) -> Response:
+    return _error(404, "expected POST /score, GET /health or GET /metrics")
