@@ -1,6 +1,6 @@
 """How far the answers of a live stream are from those of the validation period."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,11 +17,11 @@ class Drift:
     """
 
     def __init__(self, quantiles: Mapping[float, float], recent: int = RECENT) -> None:
-        # Of equal values the largest share: a bin of no width holds nothing.
-        share_of = {value: share for share, value in sorted(quantiles.items())}
-        self.edges = tuple(sorted(share_of))
-        shares = np.array([0.0, *(share_of[edge] for edge in self.edges), 1.0])
-        self._expected = np.diff(shares)
+        # Where several shares have one value, how many lie on it is not told: no bin ends there.
+        times = Counter(quantiles.values())
+        shares = [share for share in sorted(quantiles) if times[quantiles[share]] == 1]
+        self.edges = tuple(quantiles[share] for share in shares)
+        self._expected = np.diff([0.0, *shares, 1.0])
         self._counts = np.zeros(len(self._expected), np.int64)
         self._bins: deque[int] = deque()
         self._recent = recent

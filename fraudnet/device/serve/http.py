@@ -57,13 +57,7 @@ def serve_http(service: core.Service, host: str, port: int, token: str | None, s
         DeviceInputError: the address cannot be had.
     """
     assert token or is_loopback(host)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise DeviceInputError(
-            f"{host}:{port}: {error.strerror or error}; give --http another address"
-        ) from error
+    listener = _listening(host, port)
     server = uvicorn.Server(
         uvicorn.Config(
             application(service, token),
@@ -78,6 +72,23 @@ def serve_http(service: core.Service, host: str, port: int, token: str | None, s
     if not stop.is_set:
         server.run(sockets=[listener])
     listener.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol by its number: asyncio sends at once (TCP_NODELAY) only where it sees it, else
+    # an answer waits some 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise DeviceInputError(
+            f"{host}:{port}: {error.strerror or error}; give --http another address"
+        ) from error
+    return listener
 
 
 def application(service: core.Service, token: str | None) -> Starlette:

@@ -148,21 +148,26 @@ def read_lines(fd: int, stop: Stop) -> Iterator[bytes]:
 
 
 class Splitter:
-    """Makes lines of chunks, and keeps no more than MOST_BYTES of one that has not ended."""
+    """Makes lines of chunks.
 
-    def __init__(self) -> None:
+    Args:
+        most: bytes of a line; of a longer one it gives that and one more, and keeps none.
+    """
+
+    def __init__(self, most: int = MOST_BYTES) -> None:
+        self._most = most
         self._rest = b""
         self._skipping = False  # its beginning was given already
 
     def lines(self, chunk: bytes) -> list[bytes]:
         """The lines that a chunk ends; an empty one is the end of all."""
         *ended, rest = (self._rest + (chunk or b"\n")).split(b"\n")
-        lines = [line[: MOST_BYTES + 1] for line in ended[self._skipping :]]
+        lines = [line[: self._most + 1] for line in ended[self._skipping :]]
         self._skipping = self._skipping and not ended
         if self._skipping:
             rest = b""
-        elif len(rest) > MOST_BYTES:
-            lines.append(rest[: MOST_BYTES + 1])
+        elif len(rest) > self._most:
+            lines.append(rest[: self._most + 1])
             rest, self._skipping = b"", True
         self._rest = rest
         return lines

@@ -64,7 +64,8 @@ class Metrics:
         self._latency = Histogram(LATENCIES_S)
         self._scoring = Histogram(LATENCIES_S)
         quantiles = {"score": contract.score_quantiles, "distance": contract.distance_quantiles}
-        self._drift = {name: Drift(told) for name, told in quantiles.items() if told}
+        drift = {name: Drift(told) for name, told in quantiles.items()}
+        self._drift = {name: each for name, each in drift.items() if each.edges}
         self._values = {name: Histogram(drift.edges) for name, drift in self._drift.items()}
 
     def answered(self, kind: str, latency_s: float, fallback: str = "") -> None:
