@@ -313,6 +313,7 @@ def test_http(served: Served) -> None:
         for body, headers, expected in [
             ("no", {}, 400),
             ("", {}, 400),
+            ("no\n" * 257, {}, 400),
             ("[" * 60_000, {}, 400),
             (as_lines([conflict]), {}, 409),
             ("x" * (2**20 + 1), {}, 413),
@@ -386,6 +387,8 @@ def test_a_token_off_loopback(served: Served, tmp_path: Path) -> None:
     assert refused.returncode != 0
     assert "needs a token" in refused.stderr
     assert "at least 16" in served.run("", "--http", "0", FRAUDNET_TOKEN="short").stderr
+    bare = served.run("", "--http", "0", before=BLOCK.replace("RUNTIME", "''"))
+    assert "pip install 'fraudnet[serve]'" in bare.stderr
     (tmp_path / "token").write_text(f"{token}\n")
     with served.running("--http", "0.0.0.0:0", "--token-file", tmp_path / "token") as service:
         port = service.port()

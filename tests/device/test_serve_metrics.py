@@ -1,6 +1,10 @@
 """Drift against plain numpy; quantiles that a contract may tell."""
 
+import json
 import re
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,14 @@ from hypothesis import strategies as st
 
 from fraudnet.device.contract import parse_contract
 from fraudnet.device.errors import ArtifactError
+from fraudnet.device.quarantine import Quarantine
+from fraudnet.device.scorer import Scorer
 from fraudnet.device.serve.drift import Drift
 from fraudnet.device.serve.lines import Splitter
-from fraudnet.device.serve.metrics import Histogram, Metrics
+from fraudnet.device.serve.metrics import OUTCOMES, Histogram, Metrics
+from fraudnet.device.serve.service import Service, Terms
 from tests.device.conftest import contract
+from tests.device.test_command import STREAM, as_lines
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 
@@ -95,3 +103,57 @@ def test_lines_are_the_same_however_they_arrive(chunks: list[str]) -> None:
     found = [line for chunk in (*chunks, "") for line in splitter.lines(chunk.encode())]
     expected = [line[:6].encode() for line in "".join(chunks).split("\n")]
     assert [line for line in found if line] == [line for line in expected if line]
+
+
+def test_whatever_is_sent_is_answered_once_and_counted_once(artifact: Path, tmp_path: Path) -> None:
+    """Lines with parts of others put in, some of them transactions all the same."""
+    rng, lines = np.random.default_rng(6), as_lines(STREAM).encode().splitlines()
+    sent = list(lines)
+    for _ in range(300):
+        line, other = (lines[i] for i in rng.integers(len(lines), size=2))
+        place, start = rng.integers(len(line)), rng.integers(len(other))
+        sent.append(line[:place] + other[start : start + rng.integers(9)] + line[place + 1 :])
+        sent.append(rng.bytes(20).replace(b"\n", b""))
+    with Quarantine(tmp_path / "quarantine") as quarantine:
+        store = tmp_path / "store"
+        service = Service(
+            lambda: Scorer(artifact, store), store, quarantine, Terms(60.0, "block", 4)
+        )
+        kinds: Counter[str] = Counter()
+        for number, line in enumerate(sent):
+            request = service.read(line, number, Path("test"))
+            service.enqueue(request)
+            answer = service.wait(request)
+            kinds[answer.kind] += 1
+            told = json.loads(answer.line)
+            assert ("probability" in told) == (answer.kind == "decision")
+        text = service.metrics_text()
+        service.close()
+    counted = dict(re.findall(r"^fraudnet_(.*) (\d+)$", text, re.MULTILINE))
+    assert kinds.keys() == {"decision", "conflict", "error"}
+    refused = kinds["conflict"] + kinds["error"]
+    outcomes = {name: int(counted[f'transactions_total{{outcome="{name}"}}']) for name in OUTCOMES}
+    assert int(counted['answers_total{kind="decision"}']) == kinds["decision"]
+    assert int(counted['answers_total{kind="error"}']) == outcomes["refused"] == refused
+    assert outcomes["scored"] + outcomes["repeated"] == kinds["decision"]
+    assert sum(outcomes.values()) == len(sent) == int(counted["latency_seconds_count"])
+    assert len((tmp_path / "quarantine").read_text().splitlines()) == refused
+    with closing(sqlite3.connect(store)) as connection:
+        (stored,) = connection.execute("SELECT COUNT(*) FROM transactions").fetchone()
+    assert stored == outcomes["scored"] > len(lines)
+
+
+def test_who_sends_nonsense_for_ever_fills_no_disk(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraudnet.device.serve.service.MOST_QUARANTINED", 500)
+    with Quarantine(tmp_path / "quarantine") as quarantine:
+        store = tmp_path / "store"
+        service = Service(
+            lambda: Scorer(artifact, store), store, quarantine, Terms(60.0, "block", 4)
+        )
+        for number in range(100):
+            service.read(b"no", number, Path("test"))
+        assert 'outcome="refused"} 100\n' in service.metrics_text()
+        service.close()
+    assert (tmp_path / "quarantine").stat().st_size < 700

@@ -8,7 +8,8 @@ import asyncio
 import hmac
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -24,13 +25,15 @@ from fraudnet.device.serve.metrics import CONTENT_TYPE
 from fraudnet.device.serve.stop import Stop
 
 MOST_BODY = 2**20
+MOST_LINES = 256  # of a body
 MOST_CONNECTIONS = 256
 TYPES = ("application/json", "application/x-ndjson")
 STATUS = {
     "decision": 200, "late": 202, "error": 400, "conflict": 409, "failure": 503, "busy": 503
 }  # fmt: skip
 _SOURCE = Path("http")
-_GRACE_S = 10
+_GRACE_S = 10  # for what is in flight when the signal comes
+_BODY_S = 10  # for a body to arrive
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -69,9 +72,20 @@ def serve_http(service: core.Service, host: str, port: int, token: str | None, s
     )  # fmt: skip
     shown = f"[{host}]" if ":" in host else host
     core.log(f"listening on http://{shown}:{listener.getsockname()[1]}")
-    if not stop.is_set:
-        server.run(sockets=[listener])
-    listener.close()
+    with listener:
+        asyncio.run(_run(server, listener, stop))
+
+
+async def _run(server: uvicorn.Server, listener: socket.socket, stop: Stop) -> None:
+    """Serves; uvicorn catches signals from when it has begun, `stop` those that came before."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        server.should_exit = True
+        loop.remove_reader(stop.fd)
+
+    loop.add_reader(stop.fd, end)
+    await server.serve(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -98,17 +112,17 @@ def application(service: core.Service, token: str | None) -> Starlette:
     async def score(request: Request) -> Response:
         if request.headers.get("content-type", "").split(";")[0].strip() not in TYPES:
             return _error(415, f"expected content-type {' or '.join(TYPES)}")
-        body = await _body(request)
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await _body(request)
+        except TimeoutError:
+            return _error(408, f"expected the body within {_BODY_S} s")
         if body is None:
             return _error(413, f"expected at most {MOST_BODY:,} bytes")
-        asked = []
-        for number, line in enumerate(body.split(b"\n"), start=1):
-            if line.strip():
-                asked.append(service.read(line, number, _SOURCE))
-                service.enqueue(asked[-1], wait=False)
-        if not asked:
-            return _error(400, "expected a transaction as JSON, one a line")
-        answers = [await _answer(service, each) for each in asked]
+        lines = [line for line in enumerate(body.split(b"\n"), start=1) if line[1].strip()]
+        if not 1 <= len(lines) <= MOST_LINES:
+            return _error(400, f"expected 1 to {MOST_LINES} transactions as JSON, one a line")
+        answers = await _answers(service, lines)
         status = STATUS[answers[0].kind] if len(answers) == 1 else 200
         return Response(
             "".join(f"{answer.line}\n" for answer in answers), status,
@@ -155,6 +169,21 @@ class _Guard:
             return await handler(request)
 
         return guarded
+
+
+async def _answers(service: core.Service, lines: Iterable[tuple[int, bytes]]) -> list[core.Answer]:
+    """Of numbered lines, in their order; they fill no more of the queue than is free."""
+    waiting: deque[core.Request] = deque()
+    answers = []
+    for number, line in lines:
+        request = service.read(line, number, _SOURCE)
+        while not service.enqueue(request, wait=False):
+            if not waiting:  # all that wait are others'
+                service.turn_away(request)
+                break
+            answers.append(await _answer(service, waiting.popleft()))
+        waiting.append(request)
+    return answers + [await _answer(service, request) for request in waiting]
 
 
 async def _answer(service: core.Service, request: core.Request) -> core.Answer:

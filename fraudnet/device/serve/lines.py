@@ -55,7 +55,12 @@ def serve_socket(service: Service, path: Path, stop: Stop) -> None:
                 ready.poll()
                 if stop.is_set:
                     break
-                client, _ = listener.accept()
+                try:
+                    client, _ = listener.accept()
+                except OSError as error:
+                    log(f"a client was not accepted: {error.strerror or error}")
+                    stop.wait(0.1)
+                    continue
                 threads = [thread for thread in threads if thread.is_alive()]
                 if len(threads) >= MOST_CLIENTS:
                     _turn_away(client)
@@ -139,7 +144,7 @@ def read_lines(fd: int, stop: Stop) -> Iterator[bytes]:
             return
         try:
             chunk = os.read(fd, _CHUNK)
-        except ConnectionError:
+        except OSError:  # a client that broke off
             return
         for line in splitter.lines(chunk):
             yield line

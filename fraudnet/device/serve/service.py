@@ -26,6 +26,7 @@ from fraudnet.device.serve.metrics import Metrics
 from fraudnet.device.transactions import Transaction
 
 MOST_BYTES = 65_536  # of one transaction
+FAILING_S = 30.0  # after a failure; then it is tried again, not taken for lost
 MOST_QUARANTINED = 64 * 2**20  # bytes of that file: who sends nonsense for ever fills no disk
 Fallback = Literal["allow", "step_up", "block"]
 
@@ -57,7 +58,7 @@ class Request:
     row: Row
     source: Path
     arrived_s: float
-    outcome: Future[Decision] = field(default_factory=Future)
+    outcome: Future[Decision | Exception] = field(default_factory=Future)
 
 
 class Service:
@@ -84,7 +85,7 @@ class Service:
         terms: Terms,
     ) -> None:
         self.terms = terms
-        self.failure = ""  # why the last transaction could not be stored
+        self._failure = ("", 0.0)  # why the last transaction could not be stored, and when
         self._quarantine = quarantine
         self._lock = threading.Lock()
         self._queue: queue.Queue[Request | None] = queue.Queue(terms.queue)
@@ -112,14 +113,18 @@ class Service:
             self._refuse(request, request.row.parsed)
         return request
 
-    def enqueue(self, request: Request, wait: bool = True) -> None:
-        """Gives what can be used to the scorer; a full queue is waited for, or the answer."""
-        if request.outcome.done():
-            return
-        try:
-            self._queue.put(request, block=wait)
-        except queue.Full:
-            request.outcome.set_exception(BusyError())
+    def enqueue(self, request: Request, wait: bool = True) -> bool:
+        """Gives what can be used to the scorer; False: the queue is full, and is not waited for."""
+        if not request.outcome.done():
+            try:
+                self._queue.put(request, block=wait)
+            except queue.Full:
+                return False
+        return True
+
+    def turn_away(self, request: Request) -> None:
+        """Leaves undecided what found the queue full."""
+        request.outcome.set_result(BusyError())
 
     def remaining_s(self, request: Request) -> float:
         """Time to its deadline, at least 0."""
@@ -128,33 +133,36 @@ class Service:
     def wait(self, request: Request) -> Answer:
         """The answer, at the deadline at the latest."""
         with suppress(TimeoutError):
-            request.outcome.exception(self.remaining_s(request))
+            request.outcome.result(self.remaining_s(request))
         return self.answer(request)
 
     def answer(self, request: Request) -> Answer:
         """The answer as it is now: what was found, else the fallback. Asked for once."""
         if not request.outcome.done() or request.outcome.cancelled():
             return self._fall_back(request, "late", "deadline")
-        error = request.outcome.exception()
-        if error is None:
+        found = request.outcome.result()
+        if isinstance(found, Decision):
             self._count(request, "decision")
-            return Answer("decision", request.outcome.result().line())
-        if isinstance(error, TransactionError):
+            return Answer("decision", found.line())
+        if isinstance(found, TransactionError):
             self._count(request, "error")
-            place = {"line": request.row.line}
-            kind: Literal["conflict", "error"] = (
-                "conflict" if isinstance(error, ConflictError) else "error"
-            )
-            return Answer(kind, json.dumps({"error": str(error)} | place))
-        if isinstance(error, BusyError):
+            told = json.dumps({"error": str(found), "line": request.row.line})
+            return Answer("conflict" if isinstance(found, ConflictError) else "error", told)
+        if isinstance(found, BusyError):
             return self._fall_back(request, "busy", "busy")
         return self._fall_back(request, "failure", "failure")
 
+    def failure(self) -> str:
+        """Why the last transaction could not be stored, of late; else nothing."""
+        reason, at_s = self._failure
+        return reason if time.monotonic() - at_s < FAILING_S else ""
+
     def health(self) -> dict[str, object]:
         """What a supervisor wants to know."""
+        failure = self.failure()
         return {
-            "status": "failing" if self.failure else "ok",
-            "failure": self.failure or None,
+            "status": "failing" if failure else "ok",
+            "failure": failure or None,
             "waiting": self._queue.qsize(),
             "queue": self.terms.queue,
             "artifact_sha256": self.artifact_sha256,
@@ -162,7 +170,7 @@ class Service:
 
     def metrics_text(self) -> str:
         """The metrics of Prometheus."""
-        return self.metrics.text(self._queue.qsize(), self.terms.queue, bool(self.failure))
+        return self.metrics.text(self._queue.qsize(), self.terms.queue, bool(self.failure()))
 
     def close(self) -> list[str]:
         """Decides what is in the queue, closes the store; returns the scorer's notices."""
@@ -186,20 +194,20 @@ class Service:
     def _decide(self, scorer: Scorer, request: Request) -> None:
         awaited = request.outcome.set_running_or_notify_cancel()
         try:
-            if self._closing and self.failure:  # not ten seconds for each, while all wait for us
-                raise StoreError(self.failure)
+            if self._closing and self.failure():  # not ten seconds for each of those that wait
+                raise StoreError(self.failure())
             decision = scorer.score(request.row.transaction())
         except TransactionError as error:
-            self.failure = ""
             self._refuse(request, error, awaited)
         except Exception as error:  # the service outlives whatever one transaction meets
-            self.failure = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
+            self._failure = (reason, time.monotonic())
             self.metrics.came_to_nothing("failed")
-            log(f"{_named(request)} is NOT stored: {self.failure}; send it again")
+            log(f"{_named(request)} is NOT stored: {reason}; send it again")
             if awaited:
-                request.outcome.set_exception(error)
+                request.outcome.set_result(error)
         else:
-            self.failure = ""
+            self._failure = ("", 0.0)
             self.metrics.decided(decision)
             if awaited:
                 request.outcome.set_result(decision)
@@ -214,7 +222,7 @@ class Service:
                 log(f"line {request.row.line} is not in the quarantine: {failure}")
         self.metrics.came_to_nothing("refused")
         if awaited:
-            request.outcome.set_exception(error)
+            request.outcome.set_result(error)
 
     def _fall_back(
         self,
