@@ -212,15 +212,20 @@ def test_past_its_deadline_the_fallback_and_the_decision_when_it_comes_again(
 
 def test_a_store_that_stays_locked_is_said_and_survived(served: Served) -> None:
     before = "import fraudnet.device.database as d; d._TIMEOUT_S = 0.05\n"
-    with served.running(*PATIENT, before=before) as service:
-        service.ask(STREAM[0])
+    with served.running("--http", "0", *PATIENT, before=before) as service:
+        port = service.port()
+        service.post(port, as_lines(STREAM[:1]))
         with served.locked():
-            failed = service.ask(STREAM[1])
-        assert (failed["fallback"], failed["because"]) == ("step_up", "failure")
+            status, (failed,) = service.post(port, as_lines(STREAM[1:2]))
+        assert (status, failed["fallback"], failed["because"]) == (503, "step_up", "failure")
         assert failed["scored_later"] is False
         assert "t1" not in served.stored()
-        decided = service.ask(STREAM[1])
-        assert decided["repeated"] is False
+        status, told = get(port, "/health")
+        assert (status, json.loads(told)["status"]) == (503, "failing")
+        assert "fraudnet_healthy 0\n" in get(port, "/metrics")[1]
+        status, (decided,) = service.post(port, as_lines(STREAM[1:2]))
+        assert (status, decided["repeated"]) == (200, False)
+        assert get(port, "/health")[0] == 200
         status, _, err = service.ended()
     assert status == 0
     assert "transaction 't1' is NOT stored: StoreError: " in err
@@ -265,6 +270,31 @@ def test_clients_of_a_socket_get_their_own_answers(served: Served) -> None:
         assert probabilities(answers) == served.stored()
     assert {answers[0]["transaction_id"] for answers in results} == {"t0", "t10", "t20", "t30"}
     assert not served.socket.exists()
+
+
+def test_killed_and_started_again(served: Served, artifact: Path, tmp_path: Path) -> None:
+    """What was answered is stored; sending all again decides the rest, each once."""
+    with served.running("--socket", served.socket, *PATIENT) as service:
+        service.log_until("listening on")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(served.socket))
+            client.sendall(as_lines(STREAM).encode())
+            with client.makefile() as lines:
+                answered = [json.loads(lines.readline()) for _ in range(7)]
+                service.process.kill()
+                service.process.wait()
+    assert served.socket.exists()
+    before = served.stored()
+    assert probabilities(answered).items() <= before.items()
+    with served.running("--socket", served.socket, *PATIENT) as service:
+        service.log_until("listening on")
+        answers = converse(served.socket, STREAM)
+        assert service.ended()[0] == 0
+    assert [a["transaction_id"] for a in answers if a["repeated"]] == list(before)
+    (tmp_path / "undisturbed").mkdir()
+    other = Served(artifact, tmp_path / "undisturbed")
+    other.run(as_lines(STREAM), *PATIENT)
+    assert probabilities(answers) == served.stored() == other.stored()
 
 
 def test_back_pressure_and_a_signal_lose_nothing_that_was_answered(served: Served) -> None:

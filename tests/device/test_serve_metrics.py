@@ -81,7 +81,7 @@ def test_a_contract_without_quantiles_measures_no_drift(tmp_path: Path) -> None:
         for more in ({}, told)
     ]
     found = [re.findall(r"^fraudnet_drift\{.*$", text, re.MULTILINE) for text in texts]
-    assert found == [[], ['fraudnet_drift{of="distance"} nan']]
+    assert found == [[], ['fraudnet_drift{of="distance"} NaN']]
 
 
 @pytest.mark.parametrize(

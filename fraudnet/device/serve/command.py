@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     if not arguments.budget_ms > 0 or arguments.queue < 1:
         raise DeviceInputError("expected --budget-ms above 0 and --queue of at least 1")
-    token = _token(arguments.token_file)
+    token = _token(arguments.token_file) if arguments.http else None
     address = _address(arguments.http, token) if arguments.http else None
     stop = Stop()
     stop.catch_signals()

@@ -3,6 +3,7 @@
 Written here, not by its client library, as the device needs no package for it.
 """
 
+import math
 import threading
 from bisect import bisect_left
 from collections import Counter
@@ -137,7 +138,7 @@ class Metrics:
         indices = {name: drift.stability_index() for name, drift in self._drift.items()}
         yield from _family(
             "fraudnet_drift", "gauge", "Population stability index against validation.",
-            [f'fraudnet_drift{{of="{name}"}} {index}' for name, index in indices.items()],
+            [f'fraudnet_drift{{of="{name}"}} {_number(i)}' for name, i in indices.items()],
         )  # fmt: skip
         yield from _family(
             "fraudnet_drift_transactions", "gauge", "How many the index is of.",
@@ -154,6 +155,10 @@ class Metrics:
             with suppress(FileNotFoundError):
                 total += Path(f"{self._store}{suffix}").stat().st_size
         return total
+
+
+def _number(value: float) -> str:
+    return "NaN" if math.isnan(value) else repr(value)
 
 
 def _family(name: str, kind: str, help_: str, samples: Iterable[str]) -> Iterator[str]:
