@@ -85,6 +85,9 @@ COMMANDS = {
         "look into a reputation snapshot, or update it", "fraudnet.device.reputation_command"
     ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
+    "serve": Command(
+        "score a live stream: standard input, Unix socket, HTTP", "fraudnet.device.serve.command"
+    ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ def test_environment_is_the_lock() -> None:
     assert ours.items() <= all_.items()
 
 
-@pytest.mark.parametrize("extra", ["train", "review", "sql", "benchmarks", "dev"])
+@pytest.mark.parametrize("extra", ["train", "review", "sql", "serve", "benchmarks", "dev"])
 def test_lock_holds_what_is_declared(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = [*project["dependencies"], *project["optional-dependencies"][extra]]

@@ -63,6 +63,7 @@ def contract_of(
         "threshold": facts.threshold.model_dump(),
         "calibration": facts.calibration,
         "ood_quantiles": facts.ood_quantiles,
+        "score_quantiles": facts.score_quantiles,
         "sentinel": facts.sentinel.model_dump(include=SENTINEL_KEYS),
         "experiment": facts.experiment.model_dump(mode="json"),
         "training_data": facts.training_data,

@@ -11,8 +11,8 @@ from fraudnet.device.runtime import CHOICE, RUNTIMES
 
 _TOP = (
     "created_by", "format_version", "variant", "runtimes", "parity", "signature", "window_length",
-    "threshold", "calibration", "ood_quantiles", "sentinel", "training_data", "periods", "metrics",
-    "mlflow_run_id", "costs",
+    "threshold", "calibration", "ood_quantiles", "score_quantiles", "sentinel", "training_data",
+    "periods", "metrics", "mlflow_run_id", "costs",
 )  # fmt: skip
 
 

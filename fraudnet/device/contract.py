@@ -1,7 +1,7 @@
 """What an artifact says of itself, as far as scoring needs it: `contract.json`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from fraudnet.device.errors import ArtifactError
@@ -75,6 +75,9 @@ class Contract:
     distance_threshold: float | None  # above it a transaction is unfamiliar; None: not judged
     step: StepTerms | None = None  # None: there is none
     signatures: tuple[str, ...] = ()  # that the file has besides
+    # Of the validation period, share -> value that so many do not exceed; {}: not told.
+    score_quantiles: Mapping[float, float] = field(default_factory=dict)
+    distance_quantiles: Mapping[float, float] = field(default_factory=dict)  # genuine ones
 
     @property
     def columns(self) -> dict[str, str]:
@@ -126,6 +129,8 @@ def parse_contract(document: object) -> Contract:
         distance_threshold=_distance_threshold(document),
         step=_step(document),
         signatures=_signatures(document),
+        score_quantiles=_quantiles(document, "score_quantiles"),
+        distance_quantiles=_quantiles(document, "ood_quantiles"),
     )
 
 
@@ -193,6 +198,24 @@ def _signatures(document: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         _get(entry, "name", str, place) for entry, place in _listed(document, "signatures")
     )
+
+
+def _quantiles(document: Mapping[str, Any], key: str) -> dict[float, float]:
+    """Share to value, of rising shares; {} where the artifact tells none."""
+    if key not in document:
+        return {}
+    told = _get(document, key, dict)
+    try:
+        found = dict(sorted((float(share), _get(told, share, float, key)) for share in told))
+    except ValueError:
+        found = {0.0: 0.0}
+    values = list(found.values())
+    if not all(0 < share < 1 for share in found) or values != sorted(values):
+        raise ArtifactError(
+            f"contract.json: {key} is {ascii(told)[:60]}; expected shares between 0 and 1, and "
+            "values that do not fall; export the artifact again"
+        )
+    return found
 
 
 def _listed(document: Mapping[str, Any], key: str) -> list[tuple[Any, str]]:

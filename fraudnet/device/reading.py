@@ -95,10 +95,11 @@ def _json_rows(text: io.TextIOWrapper, kinds: Mapping[str, str]) -> Iterator[Row
     for number, line in enumerate(text, start=1):
         content = line.strip()
         if content:
-            yield Row(number, content, _parse_json(content, kinds))
+            yield Row(number, content, parse_line(content, kinds))
 
 
-def _parse_json(content: str, kinds: Mapping[str, str]) -> Transaction | TransactionError:
+def parse_line(content: str, kinds: Mapping[str, str]) -> Transaction | TransactionError:
+    """Reads one JSON object; what is none, or no transaction, is an error."""
     try:
         fields = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         if not isinstance(fields, dict):

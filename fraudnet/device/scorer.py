@@ -69,7 +69,7 @@ class Scorer:
         self._options = options or Options()
         opened = open_artifact(artifact, public_key, threads)
         self.contract = opened.contract
-        self._sha256 = opened.sha256
+        self.artifact_sha256 = opened.sha256
         self._window = Window(opened.contract)
         self._answers = Answers(opened, self._window)
         self._occlusion = Occlusion(
@@ -158,7 +158,7 @@ class Scorer:
                 raise DeviceInputError(f"transaction {transaction_id!r}: no decision is stored")
             score = stored.score
             if score.flagged and score.reasons is None:
-                if score.artifact_sha256 != self._sha256:
+                if score.artifact_sha256 != self.artifact_sha256:
                     raise DeviceInputError(
                         f"transaction {transaction_id!r} was decided by another artifact; open "
                         "the store with that one"
@@ -308,7 +308,7 @@ class Scorer:
             self._store.at(place.sequence for place in later), answers, strict=True
         ):
             score = stored.score
-            if score and score.artifact_sha256 == self._sha256:
+            if score and score.artifact_sha256 == self.artifact_sha256:
                 now = self._answers.judge(answer, None)
                 if (now.flagged, now.familiar) != (score.flagged, score.familiar):
                     revised.append(stored.transaction.transaction_id)

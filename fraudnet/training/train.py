@@ -52,7 +52,7 @@ from fraudnet.windows.periods import Period
 from fraudnet.windows.prequential import rows_to_test
 
 CHECKPOINT = "training.npz"
-QUANTILES = (0.5, 0.9, 0.99, 0.999)
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 0.999)
 DISTANCE_ROWS = 50_000
 SHIFTED_WINDOWS = 1_000
 CHECK_WINDOWS = 2_000
@@ -124,12 +124,13 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)
     everything = period.contains(histories.timestamp_us)
     answers = score(network, histories, everything)
-    threshold = threshold_of(checked, answers["fraud_probability"], experiment)
+    probability = answers["fraud_probability"]
+    threshold = threshold_of(checked, probability, experiment)
     found = _measure(prepared, network, period, threshold.probability, "validation")
     genuine = answers["ood_distance"][checked.histories.is_fraud[everything] == 0]
     return Trained(
         network,
-        _facts(prepared, network, threshold, genuine, compared, run_id, found.figures),
+        _facts(prepared, network, threshold, probability, genuine, compared, run_id, found.figures),
         _check_windows(histories, everything, network.receptive_field, seed),
     )
 
@@ -316,6 +317,7 @@ def _facts(
     prepared: Prepared,
     network: Network,
     threshold: Threshold,
+    probability: npt.NDArray[np.float32],
     genuine_distance: npt.NDArray[np.float32],
     compared: list[Candidate],
     run_id: str,
@@ -331,7 +333,8 @@ def _facts(
             **description(network.calibration),
             "period": str(split.validation),
         },
-        ood_quantiles={f"{q:g}": float(np.quantile(genuine_distance, q)) for q in QUANTILES},
+        ood_quantiles=_quantiles(genuine_distance),
+        score_quantiles=_quantiles(probability),
         sentinel=_sentinel(experiment, genuine_distance, compared),
         training_data={
             "fingerprint": prepared.fingerprint,
@@ -342,6 +345,10 @@ def _facts(
         mlflow_run_id=run_id,
         metrics={"validation": validation_figures},
     )
+
+
+def _quantiles(values: npt.NDArray[np.float32]) -> dict[str, float]:
+    return {f"{q:g}": float(np.quantile(values, q)) for q in QUANTILES}
 
 
 def _sentinel(

@@ -31,6 +31,9 @@ class Facts(Section):
     threshold: Threshold
     calibration: dict[str, float | str | list[float]]
     ood_quantiles: dict[str, float] = Field(description="of genuine validation rows")
+    score_quantiles: dict[str, float] = Field(
+        default={}, description="of all validation rows; {}: trained before they were kept"
+    )
     sentinel: SentinelFacts
     training_data: dict[str, str | int]
     periods: dict[str, str]

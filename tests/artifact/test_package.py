@@ -101,6 +101,9 @@ def test_the_device_reads_what_it_needs(world: World, contract: dict[str, Any]) 
     assert (parsed.signature, parsed.window_length) == ("score_window", facts.receptive_field)
     assert parsed.threshold == facts.threshold.probability
     assert parsed.distance_threshold == facts.sentinel.distance_threshold
+    told = {"score": facts.score_quantiles, "distance": facts.ood_quantiles}
+    read = {"score": parsed.score_quantiles, "distance": parsed.distance_quantiles}
+    assert read == {k: {float(q): v for q, v in each.items()} for k, each in told.items()}
     assert contract["sentinel"] == {
         "layer": facts.sentinel.layer,
         "form": facts.sentinel.form,
@@ -109,9 +112,9 @@ def test_the_device_reads_what_it_needs(world: World, contract: dict[str, Any]) 
         "distance_threshold": facts.sentinel.distance_threshold,
     }
     assert parsed.columns == {"category": "categorical", "distance": "numeric"}
-    told = [(i.name, i.dtype, i.kind, i.shape) for i in parsed.inputs]
+    inputs = [(i.name, i.dtype, i.kind, i.shape) for i in parsed.inputs]
     shape = (1, facts.receptive_field)
-    assert told == [(i.name, i.dtype, i.kind, shape) for i in facts.experiment.features.inputs]
+    assert inputs == [(i.name, i.dtype, i.kind, shape) for i in facts.experiment.features.inputs]
     (category,) = (i for i in parsed.inputs if i.kind == "categorical")
     assert category.vocabulary == facts.experiment.features.categorical[0].vocabulary
     assert parsed.reputation is not None
@@ -124,8 +127,12 @@ def test_the_device_reads_what_it_needs(world: World, contract: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    "key", ["threshold", "calibration", "ood_quantiles", "training_data", "periods", "metrics"]
-)
+    "key",
+    [
+        "threshold", "calibration", "ood_quantiles", "score_quantiles", "training_data", "periods",
+        "metrics",
+    ],
+)  # fmt: skip
 def test_the_contract_holds_the_facts(world: World, contract: dict[str, Any], key: str) -> None:
     facts = json.loads((world.model / "trained.json").read_text())
     assert contract[key] == facts[key]

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.device.example_network import FLOATS, INTEGERS, LENGTH, VOCABULARY, reference
+from tests.device.served import Served
 
 KINDS: dict[str, dict[str, Any]] = {
     "amount": {"kind": "amount"},
@@ -141,6 +142,12 @@ def sequence_artifact(networks: Path, tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("artifact") / "fraud.tflite"
     path.write_bytes(with_tail(model, {"contract.json": told, "vectors.json": vectors()}))
     return path
+
+
+@pytest.fixture
+def served(artifact: Path, tmp_path: Path) -> Served:
+    """`fraudnet serve` on a store of its own."""
+    return Served(artifact, tmp_path)
 
 
 PROGRAM = """

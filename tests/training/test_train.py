@@ -125,8 +125,12 @@ def test_the_distance_is_from_genuine_training_rows(world: World) -> None:
 def test_the_quantiles_are_of_validation_rows_known_to_be_genuine(world: World) -> None:
     genuine = chosen(world, "validation", known=True) & (world.prepared.histories.is_fraud == 0)
     distance = world.answers["ood_distance"][genuine]
-    expected = {q: np.quantile(distance, float(q)) for q in ("0.5", "0.9", "0.99", "0.999")}
+    shares = ("0.1", "0.25", "0.5", "0.75", "0.9", "0.99", "0.999")
+    expected = {q: np.quantile(distance, float(q)) for q in shares}
     assert world.trained.facts.ood_quantiles == pytest.approx(expected, rel=1e-4)
+    score = world.answers["fraud_probability"][chosen(world, "validation", labelled=False)]
+    expected = {q: np.quantile(score, float(q)) for q in shares}
+    assert world.trained.facts.score_quantiles == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_the_sentinel_alarms_at_the_wanted_rate_on_genuine_validation_rows(world: World) -> None:
