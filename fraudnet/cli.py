@@ -84,6 +84,9 @@ COMMANDS = {
         "look into a reputation snapshot, or update it", "fraudnet.device.reputation_command"
     ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
+    "device": Command(
+        "update the artifact of a device, or go back", "fraudnet.device.device_command"
+    ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip
 
