@@ -17,7 +17,7 @@ from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
 from fraudnet.device.repair import open_repaired
 from fraudnet.device.schema import TABLES, migrate
-from fraudnet.device.transactions import Transaction
+from fraudnet.device.transactions import Transaction, same_content
 
 AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
@@ -86,8 +86,8 @@ class Store:
         account_key: bytes | None = None,
     ) -> None:
         self._path = path
-        self._database, self.repaired = open_repaired(path, durable, encryption_key)
-        self._connection = self._database.connection
+        self.database, self.repaired = open_repaired(path, durable, encryption_key)
+        self._connection = self.database.connection
         try:
             self._prepare(account_key)
         except BaseException:
@@ -109,8 +109,8 @@ class Store:
                     "it"
                 ) from error
             self._check_account_key(account_key, is_new=not tables)
-        if is_unfinished(self._database):
-            scrub(self._database)
+        if is_unfinished(self.database):
+            scrub(self.database)
         self._data_version = self._read_data_version()
 
     def _check_account_key(self, account_key: bytes | None, is_new: bool) -> None:
@@ -130,7 +130,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the file; what was committed stays."""
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +141,7 @@ class Store:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One SQL transaction: all of what happens inside is stored, or nothing."""
-        with self._database.commit():
+        with self.database.commit():
             yield
 
     def changed_by_another(self) -> bool:
@@ -160,7 +160,7 @@ class Store:
             ConflictError: its id is stored with other content; the message shows both.
         """
         stored = self.find_id(transaction.transaction_id)
-        if stored and stored.transaction != transaction:
+        if stored and not same_content(stored.transaction, transaction):
             raise ConflictError(_difference(stored.transaction, transaction))
         return stored
 
@@ -179,12 +179,17 @@ class Store:
     def all_of(self, account_id: str | None) -> Iterator[Stored]:
         """What is stored of an account, or of all: by account, then in time order."""
         where = "" if account_id is None else "WHERE account_id = ?"
-        with self._database.explained():
+        with self.database.explained():
             for row in self._connection.execute(
                 f"SELECT {sql.STORED} {sql.FROM} {where} {sql.IN_ORDER}",
                 () if account_id is None else (account_id,),
             ):
                 yield self._stored(row)
+
+    def decided_after(self, sequence: int, limit: int) -> list[Stored]:
+        """The first decisions of those that arrived after one, at most `limit`."""
+        rows = self._connection.execute(sql.DECIDED_AFTER, (sequence, limit)).fetchall()
+        return [self._stored(row) for row in rows]
 
     def _stored(self, row: tuple[Any, ...]) -> Stored:
         transaction_id, account_id, timestamp_us, counterparty_id, amount, columns, *rest = row
@@ -208,6 +213,13 @@ class Store:
         """
         rows = self._connection.execute(sql.HISTORY, (account_id, timestamp_us, sequence, limit))
         return list(map(Place._make, rows.fetchall()[::-1]))
+
+    def before_then(
+        self, account_id: str, timestamp_us: int, sequence: int, limit: int
+    ) -> list[Place]:
+        """Returns the same, as it was when the transaction of that sequence arrived."""
+        values = (account_id, timestamp_us, sequence, sequence, limit)
+        return list(map(Place._make, self._connection.execute(sql.HISTORY_THEN, values)))[::-1]
 
     def after(self, account_id: str, timestamp_us: int, sequence: int, limit: int) -> list[Place]:
         """Returns the account's first `limit` transactions after a place."""
@@ -249,12 +261,12 @@ class Store:
 
     def undecided_accounts(self) -> list[str]:
         """Accounts with history that was not scored."""
-        with self._database.explained():
+        with self.database.explained():
             return [name for (name,) in self._connection.execute(sql.UNDECIDED_ACCOUNTS)]
 
     def undecided_us(self) -> Iterator[int]:
         """Times of all transactions that were not scored."""
-        with self._database.explained():
+        with self.database.explained():
             for (moment_us,) in self._connection.execute(sql.UNDECIDED_US):
                 yield moment_us
 
@@ -338,8 +350,8 @@ class Store:
         Raises:
             StoreError: another process reads the store; call it again.
         """
-        counts = forget(self._database, account_id)
-        scrub(self._database)
+        counts = forget(self.database, account_id)
+        scrub(self.database)
         return counts
 
 
