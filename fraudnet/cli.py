@@ -85,7 +85,8 @@ COMMANDS = {
     ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
     "device": Command(
-        "update the artifact of a device, or go back", "fraudnet.device.device_command"
+        "a device's artifact and store: update, compare, explain, show, erase",
+        "fraudnet.device.device_command",
     ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip

@@ -14,7 +14,7 @@ from fraudnet.device.keys import add_key_arguments, read_keys
 from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import STANDARD_INPUT, Row, read_rows, shown_name
 from fraudnet.device.runtime import quiet_runtime
-from fraudnet.device.scorer import KEEP, Options, Scorer
+from fraudnet.device.scorer import KEEP, KEEP_CASES_DAYS, Options, Scorer
 from fraudnet.device.transactions import Transaction
 
 EPILOG = """\
@@ -79,6 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"0: all (default: {KEEP:,})",
     )  # fmt: skip
     parser.add_argument(
+        "--keep-cases-days", type=int, default=KEEP_CASES_DAYS, metavar="N",
+        help="days that the store keeps a case after it was opened; 0: for ever "
+        f"(default: {KEEP_CASES_DAYS})",
+    )  # fmt: skip
+    parser.add_argument(
         "--shadow", type=Path, metavar="FILE",
         help="a .tflite that decides beside and changes nothing: `fraudnet device shadow` says how "
         "it compares",
@@ -135,6 +140,7 @@ def open_scorer(arguments: argparse.Namespace) -> Scorer:
     keys = read_keys(arguments)
     options = Options(
         keep=arguments.keep or None,
+        keep_cases_days=arguments.keep_cases_days or None,
         account_key=keys.account_key,
         encryption_key=keys.encryption_key,
         shadow=arguments.shadow,

@@ -16,6 +16,7 @@ from fraudnet.device.decisions import Decision, Held, Reason
 from fraudnet.device.errors import DeviceInputError, TransactionError
 from fraudnet.device.late import Late
 from fraudnet.device.lookup import Lookup
+from fraudnet.device.old_cases import OldCases
 from fraudnet.device.reasons import Occlusion, written
 from fraudnet.device.records import Records, held
 from fraudnet.device.repair import set_aside_files
@@ -25,6 +26,7 @@ from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Past, Window
 
 KEEP = 1_000
+KEEP_CASES_DAYS = 730
 _RECENT = 1_000  # arrivals whose times are believed where the clock says otherwise
 
 
@@ -34,6 +36,7 @@ class Options:
 
     durable: bool = True  # a commit waits for the disk; without, a power cut may lose the last ones
     keep: int | None = KEEP  # transactions an account, at least what a window reads; None: all
+    keep_cases_days: int | None = KEEP_CASES_DAYS  # from when they were opened; None: for ever
     explain: bool = True  # reasons with the decision, else deferred to `explain`
     account_key: bytes | None = None  # account ids are stored as keyed hashes
     encryption_key: bytes | None = None  # 32 bytes; the store is encrypted (SQLCipher)
@@ -89,6 +92,9 @@ class Scorer:
         self._late = Late(
             self._store, self._accounts, self._window, self._answers, self.artifact_sha256
         )
+        self._old_cases = OldCases(self._store, self._options.keep_cases_days)
+        with self._store.commit():
+            self._old_cases.drop_if_due()
         self._clock = Clock(self._store.newest_us(_RECENT))
 
     def close(self) -> None:
@@ -184,6 +190,10 @@ class Scorer:
             decision = held(stored, stored.transaction.account_id).decision
         return (decision and decision.reasons) or ()
 
+    def unexplained(self) -> list[str]:
+        """Ids of this artifact's flags whose reasons were deferred and not looked for since."""
+        return self._store.unexplained(self.artifact_sha256)
+
     def add_history(self, transactions: Iterable[Transaction]) -> int:
         """Stores transactions without scoring, in one commit; returns how many were new.
 
@@ -256,7 +266,7 @@ class Scorer:
 
     def notices(self) -> list[str]:
         """Returns what the user should know about the store and how transactions were scored."""
-        parts = (self._lookup, self._accounts, self._late, self._shadow)
+        parts = (self._lookup, self._accounts, self._late, self._shadow, self._old_cases)
         notices = [notice for part in parts for notice in part.notices()]
         if self._store.repaired:
             notices.append(self._store.repaired)
@@ -286,6 +296,7 @@ class Scorer:
             score = self._explained(transaction, past, sequence, score)
         if stored:
             self._store.decide_many([(sequence, score)])
+            score = self._store.at([sequence])[0].score or score  # with what it revised as history
             if reputation and reputation != stored.reputation:
                 self._store.repack(sequence, reputation, packed)
                 self._accounts.drop(transaction.account_id)
@@ -294,6 +305,7 @@ class Scorer:
             score = self._placed(transaction, past, packed, sequence, score)
         if score.flagged:
             self._store.open_case(transaction, sequence, self._window.length)
+            self._old_cases.drop_if_due()
         self._lookup.note(reputation)
         return score, False
 

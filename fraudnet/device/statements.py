@@ -43,6 +43,9 @@ OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?,
 PRUNE = """
 DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
 AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
+UNEXPLAINED = """
+SELECT transaction_id FROM transactions
+WHERE flagged AND reasons IS NULL AND artifact_sha256 = ? ORDER BY sequence"""
 UNDECIDED_US = "SELECT timestamp_us FROM transactions WHERE fraud_probability IS NULL"
 UNDECIDED_ACCOUNTS = "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
 STRETCH = """

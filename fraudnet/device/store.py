@@ -259,6 +259,12 @@ class Store:
         assert made.lastrowid is not None
         return made.lastrowid
 
+    def unexplained(self, artifact_sha256: str) -> list[str]:
+        """Ids of an artifact's flags whose reasons were not looked for."""
+        with self.database.explained():
+            rows = self._connection.execute(sql.UNEXPLAINED, (artifact_sha256,))
+            return [transaction_id for (transaction_id,) in rows]
+
     def undecided_accounts(self) -> list[str]:
         """Accounts with history that was not scored."""
         with self.database.explained():
