@@ -170,6 +170,8 @@ def _timestamp_us(value: object) -> int:
         raise TransactionError(f"timestamp is {_shown(value)}; {expected}") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
+    if moment < _EPOCH:
+        raise TransactionError(f"timestamp is {_shown(value)}; expected 1970 or later")
     return (moment - _EPOCH) // _MICROSECOND
 
 

@@ -81,8 +81,8 @@ def test_dropped_with_their_transactions_and_said(store: Store) -> None:
         "7 cases are soon 60 days old and will be dropped then; have them reviewed, or keep them "
         "longer",
     ]
-    names = [name for (name,) in store.rows("SELECT transaction_id FROM transactions")]
-    assert sorted(names) == sorted(f"t{day}" for day in range(39, 101))
+    names = {name for (name,) in store.rows("SELECT transaction_id FROM transactions")}
+    assert names == {f"t{day}" for day in range(39, 101)}
     # The next start goes on; what is dropped is added up. The verdicts are append only as before.
     said = store.score(range(101, 130), 60)
     assert said[0].startswith("40 cases were dropped since this store was made, 38 of them without")
