@@ -157,7 +157,10 @@ def _explain(arguments: argparse.Namespace) -> None:
     with quiet_runtime():
         scorer = Scorer(arguments.artifact, store, public_key=arguments.public_key, options=options)
     with scorer:
-        for transaction_id in arguments.ids or scorer.unexplained():
+        wanted = arguments.ids or scorer.unexplained()
+        if not wanted:
+            print("notice: no flag of this artifact is without reasons", file=sys.stderr)
+        for transaction_id in wanted:
             try:
                 reasons = scorer.explain(transaction_id)
             except TransactionError as error:  # its history is no longer kept

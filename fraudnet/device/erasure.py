@@ -17,6 +17,10 @@ DELETE FROM cases WHERE transaction_id IN (
     "transactions": "DELETE FROM transactions WHERE account_id = ?",
     "pruned": "DELETE FROM pruned WHERE account_id = ?",
 }
+# Sequences above are given anew.
+_FOLLOWED = """
+UPDATE shadows SET followed =
+  MIN(followed, (SELECT COALESCE(MAX(sequence), 0) FROM transactions))"""
 
 
 def forget(database: Database, account_id: str) -> dict[str, int]:
@@ -30,6 +34,7 @@ def forget(database: Database, account_id: str) -> dict[str, int]:
             for table, statement in _FORGET.items():
                 if table != "verdicts" or there:
                     counts[table] = database.connection.execute(statement, (account_id,)).rowcount
+        database.connection.execute(_FOLLOWED)
         database.connection.execute("REPLACE INTO meta VALUES ('erasing', '1')")
     del counts["pruned"]
     return counts

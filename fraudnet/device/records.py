@@ -1,10 +1,12 @@
 """What a store holds of its accounts: shown, handed out, erased. No artifact is needed for it."""
 
+import hashlib
+import hmac
 from collections.abc import Iterator
 from dataclasses import replace
 
 from fraudnet.device.decisions import Decision, Held
-from fraudnet.device.store import Store, Stored, hashed_account
+from fraudnet.device.store import Store, Stored
 from fraudnet.device.transactions import Transaction
 
 
@@ -23,7 +25,7 @@ class Records:
     def stored_id(self, account_id: str) -> str:
         """The account id as it is stored."""
         key = self._account_key
-        return account_id if key is None else hashed_account(account_id, key)
+        return account_id if key is None else _hashed(account_id, key)
 
     def as_stored(self, transaction: Transaction) -> Transaction:
         """A transaction with its account id as it is stored."""
@@ -59,3 +61,8 @@ def held(stored: Stored, account_id: str) -> Held:
     )  # fmt: skip
     transaction = replace(stored.transaction, account_id=account_id)
     return Held(transaction, stored.reputation, decision)
+
+
+def _hashed(account_id: str, account_key: bytes) -> str:
+    """What stands for an account id: HMAC-SHA256 (RFC 2104), in hexadecimal."""
+    return hmac.digest(account_key, account_id.encode(), hashlib.sha256).hex()

@@ -3,7 +3,6 @@
 Write-ahead log and full synchronisation: what was committed is there after a kill or a power cut.
 """
 
-import hashlib
 import hmac
 import json
 import time
@@ -17,7 +16,7 @@ from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
 from fraudnet.device.repair import open_repaired
 from fraudnet.device.schema import TABLES, migrate
-from fraudnet.device.transactions import Transaction, same_content
+from fraudnet.device.transactions import Transaction, difference, same_content
 
 AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
@@ -161,7 +160,7 @@ class Store:
         """
         stored = self.find_id(transaction.transaction_id)
         if stored and not same_content(stored.transaction, transaction):
-            raise ConflictError(_difference(stored.transaction, transaction))
+            raise ConflictError(difference(stored.transaction, transaction))
         return stored
 
     def find_id(self, transaction_id: str) -> Stored | None:
@@ -361,28 +360,9 @@ class Store:
         return counts
 
 
-def hashed_account(account_id: str, account_key: bytes) -> str:
-    """What stands for an account id: HMAC-SHA256 (RFC 2104), in hexadecimal."""
-    return hmac.digest(account_key, account_id.encode(), hashlib.sha256).hex()
-
-
 def _score(probability: float | None, *rest: Any) -> Score | None:  # noqa: ANN401
     if probability is None:
         return None
     distance, threshold, flagged, sha256, familiar, *further = rest
     judged = None if familiar is None else bool(familiar)
     return Score(probability, distance, threshold, bool(flagged), sha256, judged, *further)
-
-
-def _difference(stored: Transaction, received: Transaction) -> str:
-    names = [
-        name for name in Transaction.__slots__ if getattr(stored, name) != getattr(received, name)
-    ]
-    differences = "; ".join(
-        f"{name} is {getattr(stored, name)!r} in the store, {getattr(received, name)!r} received"
-        for name in names
-    )
-    return (
-        f"transaction {stored.transaction_id!r} is stored with other content: {differences}; "
-        "give a new transaction a new id"
-    )

@@ -79,6 +79,21 @@ def same_content(one: Transaction, other: Transaction) -> bool:
     )
 
 
+def difference(stored: Transaction, received: Transaction) -> str:
+    """What is to be said of two transactions of one id that are not the same."""
+    names = [
+        name for name in Transaction.__slots__ if getattr(stored, name) != getattr(received, name)
+    ]
+    differences = "; ".join(
+        f"{name} is {getattr(stored, name)!r} in the store, {getattr(received, name)!r} received"
+        for name in names
+    )
+    return (
+        f"transaction {stored.transaction_id!r} is stored with other content: {differences}; "
+        "give a new transaction a new id"
+    )
+
+
 def _same_value(one: Scalar, other: Scalar) -> bool:
     if isinstance(one, str) is isinstance(other, str):
         return one == other

@@ -91,8 +91,7 @@ def _install(artifact: Path, content: bytes, keep: bool) -> Installed:
     old = _read(artifact) if artifact.exists() else None
     previous = previous_path(artifact)
     before = _read(previous) if previous.exists() else None
-    if keep and old not in (None, content):
-        assert old is not None
+    if keep and old is not None and old != content and _is_usable(artifact):
         own = kept_signature_path(artifact, old)
         if not own.exists():
             _keep_signature((beside,), artifact, old)
@@ -110,6 +109,15 @@ def _install(artifact: Path, content: bytes, keep: bool) -> Installed:
         beside.unlink(missing_ok=True)
         sync_folder(artifact)
     return Installed(_sha256(content), _sha256(before) if before else None, old != content)
+
+
+def _is_usable(artifact: Path) -> bool:
+    """Whether a rollback could go back to it; else what it could go back to stays."""
+    try:
+        open_artifact(artifact)
+    except ArtifactError:
+        return False
+    return True
 
 
 def _keep_signature(given: Sequence[Path], artifact: Path, content: bytes) -> None:

