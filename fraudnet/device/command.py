@@ -51,6 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_scorer_arguments(parser)
+    parser.add_argument(
+        "--history", type=Path, metavar="FILE",
+        help="earlier transactions, to be stored without scoring before the input is read",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    parser.add_argument(
+        "input", type=Path, nargs="?", default=STANDARD_INPUT, metavar="INPUT",
+        help=".jsonl or .csv, or these with .gz (default: JSON lines on standard input)",
+    )  # fmt: skip
+
+
+def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares what a command opens the scorer with."""
     parser.add_argument(
         "--artifact", type=Path, required=True, metavar="FILE", help="the .tflite to score with"
     )
@@ -61,10 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reputation", type=Path, metavar="FILE", help="snapshot of counterparty counts"
     )
-    parser.add_argument(
-        "--history", type=Path, metavar="FILE",
-        help="earlier transactions, to be stored without scoring before the input is read",
-    )  # fmt: skip
     parser.add_argument(
         "--quarantine", type=Path, metavar="FILE",
         help="where bad rows are appended (default: STORE.quarantine.jsonl)",
@@ -89,11 +99,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it compares",
     )  # fmt: skip
     add_key_arguments(parser)
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    parser.add_argument(
-        "input", type=Path, nargs="?", default=STANDARD_INPUT, metavar="INPUT",
-        help=".jsonl or .csv, or these with .gz (default: JSON lines on standard input)",
-    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

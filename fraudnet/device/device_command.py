@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from fraudnet.device.command import BROKEN_PIPE
 from fraudnet.device.errors import DeviceInputError, TransactionError
 from fraudnet.device.keys import add_key_arguments, read_keys
 from fraudnet.device.records import Records
@@ -24,8 +22,7 @@ A new artifact is first compared in the shadow, then put in place, and taken bac
 of a store come from a file or from FRAUDNET_ACCOUNT_KEY and FRAUDNET_ENCRYPTION_KEY, never from
 the command line.
 
-exit status: 0 done, 2 what was given cannot be used, and nothing was changed, 141 the reader of the
-output went away
+exit status: 0 done, 2 what was given cannot be used, and nothing was changed
 
 examples:
   fraudnet score --artifact fraud.tflite --shadow new.tflite --store cases.sqlite transactions.csv
@@ -93,12 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         DeviceInputError: what was given cannot be used.
     """
-    try:
-        _ACTIONS[arguments.action](arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+    _ACTIONS[arguments.action](arguments)
     return 0
 
 

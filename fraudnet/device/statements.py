@@ -13,6 +13,9 @@ AT = f"SELECT {STORED} {FROM} WHERE sequence = ?"
 DECIDED_AFTER = f"""
 SELECT {STORED} {FROM} WHERE sequence > ? AND fraud_probability IS NOT NULL
 ORDER BY sequence LIMIT ?"""
+UNEXPLAINED = """
+SELECT transaction_id FROM transactions
+WHERE flagged AND reasons IS NULL AND artifact_sha256 = ? ORDER BY sequence"""
 BEFORE = """
 FROM transactions WHERE account_id = ? AND (timestamp_us, sequence) < (?, ?)
 ORDER BY timestamp_us DESC, sequence DESC LIMIT ?"""
@@ -43,9 +46,6 @@ OPEN_CASE = "INSERT INTO cases (transaction_id, opened_at_us, window) VALUES (?,
 PRUNE = """
 DELETE FROM transactions WHERE account_id = ? AND timestamp_us < ?
 AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.transaction_id)"""
-UNEXPLAINED = """
-SELECT transaction_id FROM transactions
-WHERE flagged AND reasons IS NULL AND artifact_sha256 = ? ORDER BY sequence"""
 UNDECIDED_US = "SELECT timestamp_us FROM transactions WHERE fraud_probability IS NULL"
 UNDECIDED_ACCOUNTS = "SELECT DISTINCT account_id FROM transactions WHERE fraud_probability IS NULL"
 STRETCH = """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from fraudnet.device import statements as sql
+from fraudnet.device.database import Database
 from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
 from fraudnet.device.repair import open_repaired
@@ -85,8 +86,8 @@ class Store:
         account_key: bytes | None = None,
     ) -> None:
         self._path = path
-        self.database, self.repaired = open_repaired(path, durable, encryption_key)
-        self._connection = self.database.connection
+        self._database, self.repaired = open_repaired(path, durable, encryption_key)
+        self._connection = self._database.connection
         try:
             self._prepare(account_key)
         except BaseException:
@@ -108,8 +109,8 @@ class Store:
                     "it"
                 ) from error
             self._check_account_key(account_key, is_new=not tables)
-        if is_unfinished(self.database):
-            scrub(self.database)
+        if is_unfinished(self._database):
+            scrub(self._database)
         self._data_version = self._read_data_version()
 
     def _check_account_key(self, account_key: bytes | None, is_new: bool) -> None:
@@ -127,9 +128,14 @@ class Store:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
 
+    @property
+    def database(self) -> Database:
+        """The file, for what is kept beside transactions."""
+        return self._database
+
     def close(self) -> None:
         """Closes the file; what was committed stays."""
-        self.database.close()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +146,7 @@ class Store:
     @contextmanager
     def commit(self) -> Iterator[None]:
         """One SQL transaction: all of what happens inside is stored, or nothing."""
-        with self.database.commit():
+        with self._database.commit():
             yield
 
     def changed_by_another(self) -> bool:
@@ -168,6 +174,12 @@ class Store:
         row = self._connection.execute(sql.FIND, (transaction_id,)).fetchone()
         return row and self._stored(row)
 
+    def unexplained(self, artifact_sha256: str) -> list[str]:
+        """Ids of an artifact's flags whose reasons were not looked for."""
+        with self._database.explained():
+            rows = self._connection.execute(sql.UNEXPLAINED, (artifact_sha256,))
+            return [transaction_id for (transaction_id,) in rows]
+
     def at(self, sequences: Iterable[int]) -> list[Stored]:
         """Returns what is stored at places, in their order."""
         return [
@@ -178,7 +190,7 @@ class Store:
     def all_of(self, account_id: str | None) -> Iterator[Stored]:
         """What is stored of an account, or of all: by account, then in time order."""
         where = "" if account_id is None else "WHERE account_id = ?"
-        with self.database.explained():
+        with self._database.explained():
             for row in self._connection.execute(
                 f"SELECT {sql.STORED} {sql.FROM} {where} {sql.IN_ORDER}",
                 () if account_id is None else (account_id,),
@@ -258,20 +270,14 @@ class Store:
         assert made.lastrowid is not None
         return made.lastrowid
 
-    def unexplained(self, artifact_sha256: str) -> list[str]:
-        """Ids of an artifact's flags whose reasons were not looked for."""
-        with self.database.explained():
-            rows = self._connection.execute(sql.UNEXPLAINED, (artifact_sha256,))
-            return [transaction_id for (transaction_id,) in rows]
-
     def undecided_accounts(self) -> list[str]:
         """Accounts with history that was not scored."""
-        with self.database.explained():
+        with self._database.explained():
             return [name for (name,) in self._connection.execute(sql.UNDECIDED_ACCOUNTS)]
 
     def undecided_us(self) -> Iterator[int]:
         """Times of all transactions that were not scored."""
-        with self.database.explained():
+        with self._database.explained():
             for (moment_us,) in self._connection.execute(sql.UNDECIDED_US):
                 yield moment_us
 
@@ -355,8 +361,8 @@ class Store:
         Raises:
             StoreError: another process reads the store; call it again.
         """
-        counts = forget(self.database, account_id)
-        scrub(self.database)
+        counts = forget(self._database, account_id)
+        scrub(self._database)
         return counts
 
 

@@ -212,15 +212,3 @@ def test_with_a_runtime_and_nothing_else(artifact: Path, tmp_path: Path, runtime
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")  # not even the runtime's INFO line
     assert "transactions erased" in done.stdout.splitlines()[-1]
-
-
-def test_a_reader_that_goes_away(artifact: Path, tmp_path: Path) -> None:
-    filled(artifact, tmp_path / "store")
-    command = [sys.executable, "-m", "fraudnet", "device", "export"]
-    command += ["--store", str(tmp_path / "store")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 141
