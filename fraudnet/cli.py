@@ -88,6 +88,10 @@ COMMANDS = {
     "serve": Command(
         "score a live stream: standard input, Unix socket, HTTP", "fraudnet.device.serve.command"
     ),
+    "device": Command(
+        "a device's artifact and store: update, compare, explain, show, erase",
+        "fraudnet.device.device_command",
+    ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip
 

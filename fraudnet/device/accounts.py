@@ -26,6 +26,7 @@ class Accounts:
         self._store = store
         self._window = window
         self._keep = None if keep is None else max(keep, window.length)
+        self._shortened = 0
         self._held: OrderedDict[str, Past] = OrderedDict()
         self._limit = max(1, CACHE_BYTES // (4 * len(window.names) * (window.length + ROOM)))
 
@@ -35,7 +36,7 @@ class Accounts:
             self._held.clear()
         past = self._held.get(account_id)
         if past is None:
-            places = self._store.before(account_id, AFTER_ALL, AFTER_ALL, self._window.length - 1)
+            places = self._whole(account_id)
             newest_us = places[-1].timestamp_us if places else None
             past = self._held[account_id] = Past(self._window, self.rows(places), newest_us)
             is_due = len(places) == self._window.length - 1
@@ -48,15 +49,34 @@ class Accounts:
             self._store.prune(account_id, self._keep)
         return past
 
-    def past_of(self, transaction: Transaction, sequence: int) -> Past:
+    def _whole(self, account_id: str) -> list[Place]:
+        """What the next window reads, from where on nothing is missing in between.
+
+        Of what is older a case may be left; and a longer window than the store kept for reads less.
+        """
+        context = self._window.length - 1
+        places = self._store.before(account_id, AFTER_ALL, AFTER_ALL, context)
+        kept_from_us = self._store.kept_from_us(account_id)
+        if kept_from_us is not None:
+            places = [place for place in places if place.timestamp_us >= kept_from_us]
+            self._shortened += len(places) < context
+        return places
+
+    def past_of(self, transaction: Transaction, sequence: int, then: bool = False) -> Past:
         """The last transactions of the account before a place in its history.
+
+        Args:
+            transaction: at that place.
+            sequence: its own.
+            then: without those that arrived later.
 
         Raises:
             TransactionError: they are no longer held.
         """
         account_id, moment_us = transaction.account_id, transaction.timestamp_us
         context = self._window.length - 1
-        places = self._store.before(account_id, moment_us, sequence, context)
+        before = self._store.before_then if then else self._store.before
+        places = before(account_id, moment_us, sequence, context)
         kept_from_us = self._store.kept_from_us(account_id)
         if kept_from_us is not None and (
             len(places) < context or places[0].timestamp_us < kept_from_us
@@ -77,7 +97,16 @@ class Accounts:
         return [row or self._pack(next(again)) for row in fitting]
 
     def _pack(self, stored: Stored) -> bytes:
-        return self._window.pack(stored.transaction, stored.reputation)
+        return self._window.pack_again(stored.transaction, stored.reputation)
+
+    def notices(self) -> list[str]:
+        """Returns what the user should know."""
+        if not self._shortened:
+            return []
+        return [
+            f"{self._shortened} accounts were scored with less history than they had: the store "
+            "kept less of them than this artifact's window reads"
+        ]
 
     def drop(self, account_id: str) -> None:
         """Reads an account anew when it is next asked for."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fraudnet.device.contract import DISTANCE, PROBABILITY, SEQUENCE, Contract, parse_contract
 from fraudnet.device.errors import ArtifactError
 from fraudnet.device.runtime import Network, Tensor
-from fraudnet.device.signature import check_signature, signature_path
+from fraudnet.device.signature import check_signed
 from fraudnet.device.tail import CONTRACT, VECTORS, read_regular, split
 
 WINDOW_LIMIT = 65_536  # positions
@@ -62,7 +62,7 @@ def open_artifact(path: Path, public_key: Path | None = None, threads: int = 1) 
     with _named(path):
         content = read_regular(path)
         if public_key is not None:
-            check_signature(content, signature_path(path), public_key)
+            check_signed(path, content, public_key)
         model, contract, documents = _described(content)
         network = Network(model, contract.signature, threads)
         _check_match("input", {i.name: (i.shape, i.dtype) for i in contract.inputs}, network.inputs)

@@ -9,9 +9,11 @@ from itertools import islice
 from pathlib import Path
 
 from fraudnet.device.errors import DeviceInputError, TransactionError
+from fraudnet.device.keys import add_key_arguments, read_keys
 from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import STANDARD_INPUT, Row, read_rows, shown_name
-from fraudnet.device.scorer import KEEP, Options, Scorer
+from fraudnet.device.runtime import quiet_runtime
+from fraudnet.device.scorer import KEEP, KEEP_CASES_DAYS, Options, Scorer
 from fraudnet.device.transactions import Transaction
 
 EPILOG = """\
@@ -24,6 +26,7 @@ example:
   fraudnet score --artifact fraud.tflite --store cases.sqlite transactions.csv > decisions.jsonl
 """
 HISTORY_BATCH = 10_000
+FOLLOW_EVERY = 32  # decisions that the shadow is behind at most
 
 
 @dataclass
@@ -59,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares what `fraudnet score` and `fraudnet serve` open the scorer with."""
+    """Declares what a command opens the scorer with."""
     parser.add_argument(
         "--artifact", type=Path, required=True, metavar="FILE", help="the .tflite to score with"
     )
@@ -83,6 +86,17 @@ def add_scorer_arguments(parser: argparse.ArgumentParser) -> None:
         help="transactions that the store keeps of each account, at least what a window reads; "
         f"0: all (default: {KEEP:,})",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep-cases-days", type=int, default=KEEP_CASES_DAYS, metavar="N",
+        help="days that the store keeps a case after it was opened; 0: for ever "
+        f"(default: {KEEP_CASES_DAYS})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shadow", type=Path, metavar="FILE",
+        help="a .tflite that decides beside and changes nothing: `fraudnet device shadow` says how "
+        "it compares",
+    )  # fmt: skip
+    add_key_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,16 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     summary = Summary()
     path = arguments.quarantine or Path(f"{arguments.store}.quarantine.jsonl")
     try:
-        with (
-            Scorer(
-                arguments.artifact,
-                arguments.store,
-                arguments.reputation,
-                arguments.public_key,
-                Options(keep=arguments.keep or None),
-            ) as scorer,
-            Quarantine(path) as quarantine,
-        ):
+        with open_scorer(arguments) as scorer, Quarantine(path) as quarantine:
             if arguments.history:
                 _add_history(scorer, arguments.history, quarantine)
             try:
@@ -114,6 +119,39 @@ def run(arguments: argparse.Namespace) -> int:
         print("fraudnet score: out of memory; what was decided is stored", file=sys.stderr)
         return 2
     return 0
+
+
+def open_scorer(arguments: argparse.Namespace) -> Scorer:
+    """The scorer that the options ask for.
+
+    A snapshot or a shadow that fails later is not used, and scoring goes on: but at the start a
+    path that leads nowhere is a slip.
+
+    Raises:
+        DeviceInputError: it cannot be opened, or a file that is named is not there.
+    """
+    for option in ("reputation", "shadow"):
+        path = getattr(arguments, option)
+        if path is not None and not path.is_file():
+            raise DeviceInputError(
+                f"{path}: no such file; give --{option} a file, or leave it away"
+            )
+    keys = read_keys(arguments)
+    options = Options(
+        keep=arguments.keep or None,
+        keep_cases_days=arguments.keep_cases_days or None,
+        account_key=keys.account_key,
+        encryption_key=keys.encryption_key,
+        shadow=arguments.shadow,
+    )
+    with quiet_runtime():
+        return Scorer(
+            arguments.artifact,
+            arguments.store,
+            arguments.reputation,
+            arguments.public_key,
+            options,
+        )
 
 
 def _score(scorer: Scorer, source: Path, quarantine: Quarantine, summary: Summary) -> None:
@@ -131,6 +169,8 @@ def _score(scorer: Scorer, source: Path, quarantine: Quarantine, summary: Summar
         summary.unfamiliar += decision.familiar is False and not decision.repeated
         # At once: a decision is wanted while the payment waits.
         print(decision.line(), flush=True)
+        if summary.rows % FOLLOW_EVERY == 0:
+            scorer.follow_shadow(FOLLOW_EVERY)
     _refuse_useless(source, summary.rows, summary.quarantined, quarantine)
 
 

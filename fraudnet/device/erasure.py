@@ -1,5 +1,9 @@
 """An account is forgotten: nothing of it is left in the file, its free pages or its log."""
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fraudnet.device.database import Database
 from fraudnet.device.errors import StoreError
 
@@ -13,6 +17,10 @@ DELETE FROM cases WHERE transaction_id IN (
     "transactions": "DELETE FROM transactions WHERE account_id = ?",
     "pruned": "DELETE FROM pruned WHERE account_id = ?",
 }
+# Sequences above are given anew.
+_FOLLOWED = """
+UPDATE shadows SET followed =
+  MIN(followed, (SELECT COALESCE(MAX(sequence), 0) FROM transactions))"""
 
 
 def forget(database: Database, account_id: str) -> dict[str, int]:
@@ -22,20 +30,31 @@ def forget(database: Database, account_id: str) -> dict[str, int]:
     """
     counts = {}
     with database.commit():
-        # The review's verdicts are append only; whom they are about may ask for erasure.
-        guard = database.connection.execute(
-            "SELECT sql FROM sqlite_master WHERE name = 'verdicts_refuse_delete'"
-        ).fetchone()
-        if guard:
-            database.connection.execute("DROP TRIGGER verdicts_refuse_delete")
-        for table, statement in _FORGET.items():
-            if table != "verdicts" or guard:
-                counts[table] = database.connection.execute(statement, (account_id,)).rowcount
-        if guard:
-            database.connection.execute(guard[0])
+        with deletable_verdicts(database.connection) as there:
+            for table, statement in _FORGET.items():
+                if table != "verdicts" or there:
+                    counts[table] = database.connection.execute(statement, (account_id,)).rowcount
+        database.connection.execute(_FOLLOWED)
         database.connection.execute("REPLACE INTO meta VALUES ('erasing', '1')")
     del counts["pruned"]
     return counts
+
+
+@contextmanager
+def deletable_verdicts(connection: sqlite3.Connection) -> Iterator[bool]:
+    """Inside, the verdicts of the review can be deleted, which are append only else; in a commit.
+
+    Yields:
+        Whether there is a table of them.
+    """
+    guard = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE name = 'verdicts_refuse_delete'"
+    ).fetchone()
+    if guard:
+        connection.execute("DROP TRIGGER verdicts_refuse_delete")
+    yield guard is not None
+    if guard:
+        connection.execute(guard[0])
 
 
 def is_unfinished(database: Database) -> bool:

@@ -9,14 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fraudnet.device.errors import DeviceInputError
-from fraudnet.device.reputation import (
-    LATEST_US,
-    Counts,
-    framed,
-    read_counts,
-    replace_file,
-    unframed,
-)
+from fraudnet.device.files import replace_file
+from fraudnet.device.reputation import LATEST_US, Counts, framed, read_counts, unframed
 
 MAGIC = b"FNINC001"
 

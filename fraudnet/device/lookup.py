@@ -1,10 +1,13 @@
 """The counterparty's counts at a transaction's time, from a snapshot if one can be used."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fraudnet.device.contract import COUNTERPARTY, Contract
+from fraudnet.device.errors import TransactionError
 from fraudnet.device.reputation import Snapshot, SnapshotError
-from fraudnet.device.transactions import Transaction
+from fraudnet.device.transactions import Scalar, Transaction
 
 
 class Lookup:
@@ -17,6 +20,7 @@ class Lookup:
 
     def __init__(self, contract: Contract, path: Path | None) -> None:
         self._terms = contract.reputation
+        self._statistics = {e.name: e.statistic for e in contract.inputs if e.statistic}
         self._snapshot: Snapshot | None = None
         self._error: SnapshotError | None = None
         self._unknown = 0
@@ -42,7 +46,25 @@ class Lookup:
         )
         return counts, self._snapshot.as_of_us if counts else None
 
-    def note(self, reputation: dict[str, int]) -> None:
+    def given(self, transaction: Transaction) -> tuple[Transaction, dict[str, int]]:
+        """A transaction without its columns of counts, and those; {} where one is missing or -1.
+
+        Raises:
+            TransactionError: a count is none.
+        """
+        given = {name: transaction.columns.get(name) for name in self._statistics}
+        if given.keys().isdisjoint(transaction.columns):
+            return transaction, {}
+        counts = {
+            self._statistics[name]: _count(name, value)
+            for name, value in given.items()
+            if value is not None
+        }
+        columns = {k: value for k, value in transaction.columns.items() if k not in given}
+        known = len(counts) == len(given) and min(counts.values(), default=-1) >= 0
+        return replace(transaction, columns=columns), counts if known else {}
+
+    def note(self, reputation: Mapping[str, int]) -> None:
         """Counts one that was scored with its counterparty unknown."""
         if self._terms and not reputation:
             self._unknown += 1
@@ -58,3 +80,13 @@ class Lookup:
                 f"{self._unknown} scored with the counterparty's reputation unknown{reason}"
             )
         return notices
+
+
+def _count(name: str, value: Scalar) -> int:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise TransactionError(f"{name} is {value!r}; expected a whole number, -1 for unknown")

@@ -1,5 +1,6 @@
 """Rows of a file or a stream, with their line numbers; a bad row is a row with an error."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -81,7 +82,7 @@ def _open(path: Path) -> AbstractContextManager[BinaryIO]:
 
 
 def _rows(stream: BinaryIO, form: str, name: str, kinds: Mapping[str, str]) -> Iterator[Row]:
-    if b"\0" in cast(io.BufferedReader, stream).peek(1):
+    if _is_binary(cast(io.BufferedReader, stream).peek(1), form):
         raise DeviceInputError(f"{name}: binary, expected {form} text in UTF-8; export it as such")
     # What is not UTF-8 becomes lone surrogates, which the checks of a row refuse.
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
@@ -89,6 +90,13 @@ def _rows(stream: BinaryIO, form: str, name: str, kinds: Mapping[str, str]) -> I
         yield from _csv_rows(text, name, kinds) if form == "csv" else _json_rows(text, kinds)
     finally:
         text.detach()
+
+
+def _is_binary(head: bytes, form: str) -> bool:
+    """Whether it begins as no text does; a NUL byte further on is the fault of its row alone."""
+    first = head.removeprefix(codecs.BOM_UTF8).lstrip(b" \t\r\n").partition(b"\n")[0]
+    is_row = form == "json" and first.startswith(b"{") and first[1:2] != b"\0"  # UTF-16
+    return b"\0" in first and not is_row
 
 
 def _json_rows(text: io.TextIOWrapper, kinds: Mapping[str, str]) -> Iterator[Row]:
@@ -153,6 +161,11 @@ def _header(reader: Iterator[list[str]], name: str, kinds: Mapping[str, str]) ->
     if missing := [column for column in (*REQUIRED, *kinds) if column not in header]:
         if not header:
             raise DeviceInputError(f"{name}: empty; expected a CSV header and rows")
+        if other := [mark for mark in ";\t|" if len(header) == 1 and mark in header[0]]:
+            raise DeviceInputError(
+                f"{name}: its cells are separated by {other[0]!r}, expected commas; export it with "
+                "commas, and a point in decimals"
+            )
         raise DeviceInputError(
             f"{name}: no column {', '.join(missing)}; found {ascii(header)[1:-1]:.200}; rename the "
             "columns, or export them too"
@@ -165,6 +178,8 @@ def _header(reader: Iterator[list[str]], name: str, kinds: Mapping[str, str]) ->
 def _fields(header: list[str], cells: list[str], numeric: set[str]) -> dict[str, object]:
     if len(cells) != len(header):
         raise TransactionError(f"{len(cells)} cells; expected {len(header)} as in the header")
+    if any("\0" in cell for cell in cells):
+        raise TransactionError("holds a NUL byte; write the row again")
     return {
         column: _cell(cell, column in numeric) for column, cell in zip(header, cells, strict=True)
     }

@@ -1,6 +1,5 @@
 """A damaged store is set aside, and what is readable of it becomes the store."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudnet.device.database import DamagedError, Database
+from fraudnet.device.files import sync_folder
 from fraudnet.device.schema import migrate
 
 _BESIDE = ("-wal", "-shm")
@@ -58,7 +58,7 @@ def _rebuild(path: Path, reason: str, encryption_key: bytes | None) -> str:
         counts = _salvage(aside, fresh)
         fresh.connection.execute("COMMIT")
     rebuilding.replace(path)
-    _sync_folder(path)
+    sync_folder(path)
     told = ", ".join(f"{counts.get(table, 0)} {table}" for table in ("transactions", "cases"))
     return (
         f"the store was damaged ({reason}): it is set aside as {aside}, the readable {told} are in "
@@ -76,20 +76,12 @@ def _set_aside(path: Path) -> Path:
         if _beside(path, suffix).exists():
             _beside(path, suffix).replace(_beside(aside, suffix))
     path.replace(aside)
-    _sync_folder(path)
+    sync_folder(path)
     return aside
 
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _salvage(aside: Path, fresh: Database) -> dict[str, int]:

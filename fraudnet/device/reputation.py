@@ -5,7 +5,6 @@ The file is described in docs/reputation-files.md.
 
 import hashlib
 import json
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,16 +151,3 @@ def unframed(magic: bytes, path: Path, kind: str) -> tuple[dict[str, Any], NDArr
     except RecursionError:
         raise ValueError("its header is no JSON object") from None
     return header, content[-(-end // 8) * 8 :]
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it finds the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -2,7 +2,10 @@
 
 import importlib
 import os
-from collections.abc import Mapping
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,6 +22,7 @@ _MODULES = {name: f"{name}.interpreter" for name in RUNTIMES} | {
     TENSORFLOW: "tensorflow.lite.python.interpreter"
 }
 CHOICE = "FRAUDNET_TFLITE_RUNTIME"
+_STANDARD_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,29 @@ def load(model: bytes, threads: int = 1) -> Any:  # noqa: ANN401  (the runtime's
         ValueError, RuntimeError, MemoryError: the runtime cannot load the model.
     """
     return _import_runtime().Interpreter(model_content=model, num_threads=threads)
+
+
+@contextmanager
+def quiet_runtime() -> Iterator[None]:
+    """Leaves out what the runtime tells on standard error when it loads; its warnings are shown.
+
+    It has no setting for that, so the stream of the whole process is set aside meanwhile: for
+    programs that own their process, before they begin.
+    """
+    sys.stderr.flush()
+    kept = os.dup(_STANDARD_ERROR)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), _STANDARD_ERROR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, _STANDARD_ERROR)
+            os.close(kept)
+            aside.seek(0)
+            for line in aside:
+                if not line.startswith(b"INFO: "):
+                    os.write(_STANDARD_ERROR, line)
 
 
 def _tensors(details: Mapping[str, Mapping[str, Any]]) -> dict[str, Tensor]:

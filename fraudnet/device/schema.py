@@ -48,6 +48,16 @@ CREATE INDEX transactions_by_account
     "late ones": "ALTER TABLE transactions ADD COLUMN revises TEXT",
     # Of these accounts only transactions from this moment on are held.
     "bounded history": "CREATE TABLE pruned (account_id TEXT PRIMARY KEY, kept_from_us INTEGER)",
+    # How far an artifact in the shadow has followed, and how it compares with whichever decided.
+    "shadows": """
+CREATE TABLE shadows (artifact_sha256 TEXT PRIMARY KEY, followed INTEGER NOT NULL);
+CREATE TABLE shadow_counts (
+  artifact_sha256 TEXT NOT NULL, beside_sha256 TEXT NOT NULL, since_us INTEGER NOT NULL,
+  compared INTEGER NOT NULL, flagged_by_it_alone INTEGER NOT NULL,
+  flagged_without_it INTEGER NOT NULL, familiar_differs INTEGER NOT NULL, failed INTEGER NOT NULL,
+  shift_sum REAL NOT NULL, shift_absolute_sum REAL NOT NULL, shift_largest REAL NOT NULL,
+  PRIMARY KEY (artifact_sha256, beside_sha256))""",
+    "age of cases": "CREATE INDEX cases_by_age ON cases (opened_at_us)",
 }
 
 

@@ -3,11 +3,9 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from fraudnet.device.accounts import Accounts
 from fraudnet.device.answers import Answers
@@ -16,14 +14,19 @@ from fraudnet.device.catch_up import CatchUp, OneByOne
 from fraudnet.device.clock import Clock
 from fraudnet.device.decisions import Decision, Held, Reason
 from fraudnet.device.errors import DeviceInputError, TransactionError
+from fraudnet.device.late import Late
 from fraudnet.device.lookup import Lookup
+from fraudnet.device.old_cases import OldCases
 from fraudnet.device.reasons import Occlusion, written
+from fraudnet.device.records import Records, held
 from fraudnet.device.repair import set_aside_files
-from fraudnet.device.store import AFTER_ALL, Score, Store, Stored, hashed_account
+from fraudnet.device.shadow import Shadow, ShadowCounts, read_counts
+from fraudnet.device.store import AFTER_ALL, Score, Store
 from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Past, Window
 
 KEEP = 1_000
+KEEP_CASES_DAYS = 730
 _RECENT = 1_000  # arrivals whose times are believed where the clock says otherwise
 
 
@@ -33,9 +36,11 @@ class Options:
 
     durable: bool = True  # a commit waits for the disk; without, a power cut may lose the last ones
     keep: int | None = KEEP  # transactions an account, at least what a window reads; None: all
+    keep_cases_days: int | None = KEEP_CASES_DAYS  # from when they were opened; None: for ever
     explain: bool = True  # reasons with the decision, else deferred to `explain`
     account_key: bytes | None = None  # account ids are stored as keyed hashes
     encryption_key: bytes | None = None  # 32 bytes; the store is encrypted (SQLCipher)
+    shadow: Path | None = None  # an artifact whose decisions are compared, and no more
 
 
 class Scorer:
@@ -80,11 +85,21 @@ class Scorer:
         self._store = Store(
             store, self._options.durable, self._options.encryption_key, self._options.account_key
         )
-        self._accounts = Accounts(self._store, self._window, self._options.keep)
+        self._records = Records(self._store, self._options.account_key)
+        self._shadow = Shadow(self._store, self._options.shadow, reputation, public_key, threads)
+        keep = self._options.keep and max(self._options.keep, self._shadow.window_length)
+        self._accounts = Accounts(self._store, self._window, keep)
+        self._late = Late(
+            self._store, self._accounts, self._window, self._answers, self.artifact_sha256
+        )
+        self._old_cases = OldCases(self._store, self._options.keep_cases_days)
+        with self._store.commit():
+            self._old_cases.drop_if_due()
         self._clock = Clock(self._store.newest_us(_RECENT))
 
     def close(self) -> None:
-        """Closes the store."""
+        """Closes the store, after the shadow has followed a little more."""
+        self.follow_shadow()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -107,7 +122,7 @@ class Scorer:
             StoreError: SQLite fails; nothing is stored.
         """
         start_ns = time.perf_counter_ns()
-        kept = self._hashed(transaction)
+        kept = self._records.as_stored(transaction)
         try:
             with self._store.commit():
                 score, repeated = self._score(kept)
@@ -142,7 +157,7 @@ class Scorer:
         if transactions is None:
             yield from work.stored()
             return
-        one = OneByOne(self._hashed, self._clock.check, self._score)
+        one = OneByOne(self._records.as_stored, self._clock.check, self._score)
         yield from work.given(transactions, one)
 
     def explain(self, transaction_id: str) -> tuple[Reason, ...]:
@@ -172,8 +187,12 @@ class Scorer:
                 score = self._explained(stored.transaction, past, stored.sequence, now)
                 self._store.explain(stored.sequence, score.reasons or "[]")
                 stored = stored._replace(score=score)
-            decision = self._held(stored, stored.transaction.account_id).decision
+            decision = held(stored, stored.transaction.account_id).decision
         return (decision and decision.reasons) or ()
+
+    def unexplained(self) -> list[str]:
+        """Ids of this artifact's flags whose reasons were deferred and not looked for since."""
+        return self._store.unexplained(self.artifact_sha256)
 
     def add_history(self, transactions: Iterable[Transaction]) -> int:
         """Stores transactions without scoring, in one commit; returns how many were new.
@@ -181,6 +200,7 @@ class Scorer:
         Their counterparty's counts as known at their time are taken from columns that are named
         like the artifact's inputs (such as counterparty_count_7d), else from the snapshot. What is
         from before the history that is kept of its account was there already, and is left out.
+        Which decisions late ones would have changed is said in `notices`, and those stay.
 
         Raises:
             ConflictError: an id is stored with other content; nothing of the call is stored.
@@ -188,30 +208,33 @@ class Scorer:
                 is stored.
             StoreError: SQLite fails; nothing of the call is stored.
         """
-        added = 0
+        newest_us: dict[str, int] = {}
+        added: dict[str, list[tuple[int, int]]] = {}
         with self._store.commit():
             for given in transactions:
-                transaction, reputation = self._split_reputation(self._hashed(given))
+                transaction, reputation = self._lookup.given(self._records.as_stored(given))
+                account_id, moment_us = transaction.account_id, transaction.timestamp_us
                 self._clock.check(transaction)
-                self._accounts.drop(transaction.account_id)
+                self._accounts.drop(account_id)
+                if account_id not in newest_us:
+                    newest_us[account_id] = self._late.newest_us(account_id)
                 if self._store.find(transaction) is None and self._is_kept(transaction):
                     counts = reputation or self._lookup.counts(transaction)[0]
                     packed = self._window.pack(transaction, counts)
-                    self._store.add(transaction, counts, None, packed)
-                    added += 1
-        return added
+                    sequence = self._store.add(transaction, counts, None, packed)
+                    added.setdefault(account_id, []).append((moment_us, sequence))
+            for account_id, places in added.items():
+                if min(places)[0] < newest_us[account_id]:
+                    self._late.revise_by_history(account_id, places)
+        return sum(map(len, added.values()))
 
     def history(self, account_id: str) -> list[Held]:
         """What is stored of an account, oldest first."""
-        return [
-            self._held(stored, account_id)
-            for stored in self._store.all_of(self._hashed_id(account_id))
-        ]
+        return self._records.history(account_id)
 
     def export(self) -> Iterator[str]:
         """Everything that is stored, by account, as JSON lines; account ids as they are stored."""
-        for stored in self._store.all_of(None):
-            yield self._held(stored, stored.transaction.account_id).line()
+        return self._records.export()
 
     def forget(self, account_id: str) -> dict[str, int]:
         """Erases an account: its transactions, decisions, cases and their verdicts.
@@ -225,13 +248,26 @@ class Scorer:
         Raises:
             StoreError: another process reads the store, or SQLite fails; call it again.
         """
-        hashed = self._hashed_id(account_id)
-        self._accounts.drop(hashed)
-        return self._store.forget(hashed)
+        self._accounts.drop(self._records.stored_id(account_id))
+        return self._records.forget(account_id)
+
+    def follow_shadow(self, most: int = 1_000) -> int:
+        """Has the shadow decide what was decided since; returns how many.
+
+        To be called when no transaction waits. What is not followed when the process ends is when
+        the next one has the same shadow. Decisions that were there before the shadow first came do
+        not count, nor do those of `score_many` about what was stored undecided.
+        """
+        return self._shadow.follow(most)
+
+    def shadow_counts(self) -> list[ShadowCounts]:
+        """How the artifacts that were in the shadow compare with those that decided."""
+        return read_counts(self._store)
 
     def notices(self) -> list[str]:
         """Returns what the user should know about the store and how transactions were scored."""
-        notices = self._lookup.notices()
+        parts = (self._lookup, self._accounts, self._late, self._shadow, self._old_cases)
+        notices = [notice for part in parts for notice in part.notices()]
         if self._store.repaired:
             notices.append(self._store.repaired)
         if aside := set_aside_files(self._path):
@@ -247,7 +283,8 @@ class Scorer:
         if stored and stored.score:
             return stored.score, True
         self._clock.check(transaction)
-        reputation, as_of_us = stored.reputation if stored else {}, None
+        reputation = self._window.known(stored.reputation) if stored else {}
+        as_of_us = None
         if not reputation:
             reputation, as_of_us = self._lookup.counts(transaction)
         packed = self._window.pack(transaction, reputation)
@@ -259,7 +296,8 @@ class Scorer:
             score = self._explained(transaction, past, sequence, score)
         if stored:
             self._store.decide_many([(sequence, score)])
-            if reputation != stored.reputation:
+            score = self._store.at([sequence])[0].score or score  # with what it revised as history
+            if reputation and reputation != stored.reputation:
                 self._store.repack(sequence, reputation, packed)
                 self._accounts.drop(transaction.account_id)
         else:
@@ -267,6 +305,7 @@ class Scorer:
             score = self._placed(transaction, past, packed, sequence, score)
         if score.flagged:
             self._store.open_case(transaction, sequence, self._window.length)
+            self._old_cases.drop_if_due()
         self._lookup.note(reputation)
         return score, False
 
@@ -286,33 +325,10 @@ class Scorer:
             past.keep(transaction.timestamp_us)
             return score
         self._accounts.drop(transaction.account_id)
-        if revised := self._revised(transaction, past, packed, sequence):
+        if revised := self._late.revised(transaction, past, packed, sequence):
             score = score._replace(revises=json.dumps(revised))
             self._store.decide_many([(sequence, score)])
         return score
-
-    def _revised(
-        self, transaction: Transaction, past: Past, packed: bytes, sequence: int
-    ) -> list[str]:
-        """Later transactions that this artifact would flag, or find familiar, otherwise now."""
-        later = self._store.after(
-            transaction.account_id, transaction.timestamp_us, sequence, self._window.length - 1
-        )
-        if not later:
-            return []
-        columns = self._window.columns([packed, *self._accounts.rows(later)])
-        matrix = np.concatenate([past.context(), columns], axis=1)[:, 1:]
-        answers = self._answers.of_sequence(matrix)
-        revised = []
-        for stored, answer in zip(
-            self._store.at(place.sequence for place in later), answers, strict=True
-        ):
-            score = stored.score
-            if score and score.artifact_sha256 == self.artifact_sha256:
-                now = self._answers.judge(answer, None)
-                if (now.flagged, now.familiar) != (score.flagged, score.familiar):
-                    revised.append(stored.transaction.transaction_id)
-        return revised
 
     def _explained(
         self, transaction: Transaction, past: Past, sequence: int, score: Score
@@ -328,48 +344,6 @@ class Scorer:
         reasons = self._occlusion.reasons(past.packed, score.fraud_probability, at)
         return score._replace(reasons=written(reasons))
 
-    def _held(self, stored: Stored, account_id: str) -> Held:
-        decision = stored.score and Decision.about(
-            stored.transaction.transaction_id, account_id, stored.transaction.timestamp_us,
-            stored.score, repeated=True, latency_us=0,
-        )  # fmt: skip
-        transaction = replace(stored.transaction, account_id=account_id)
-        return Held(transaction, stored.reputation, decision)
-
-    def _hashed(self, transaction: Transaction) -> Transaction:
-        if self._options.account_key is None:
-            return transaction
-        return replace(transaction, account_id=self._hashed_id(transaction.account_id))
-
-    def _hashed_id(self, account_id: str) -> str:
-        key = self._options.account_key
-        return account_id if key is None else hashed_account(account_id, key)
-
     def _is_kept(self, transaction: Transaction) -> bool:
         kept_from_us = self._store.kept_from_us(transaction.account_id)
         return kept_from_us is None or transaction.timestamp_us >= kept_from_us
-
-    def _split_reputation(self, given: Transaction) -> tuple[Transaction, dict[str, int]]:
-        """A transaction without its columns of counts, and those; {} where one is missing or -1."""
-        names = {entry.name for entry in self.contract.inputs if entry.statistic}
-        if names.isdisjoint(given.columns):
-            return given, {}
-        counts = {
-            entry.statistic: _count(given, entry.name)
-            for entry in self.contract.inputs
-            if entry.statistic and given.columns.get(entry.name) is not None
-        }
-        columns = {name: value for name, value in given.columns.items() if name not in names}
-        known = len(counts) == len(names) and min(counts.values(), default=-1) >= 0
-        return replace(given, columns=columns), counts if known else {}
-
-
-def _count(transaction: Transaction, name: str) -> int:
-    value = transaction.columns[name]
-    try:
-        number = float(value)  # type: ignore[arg-type]
-        if number == int(number):
-            return int(number)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise TransactionError(f"{name} is {value!r}; expected a whole number, -1 for unknown")

@@ -4,6 +4,7 @@ Ed25519 (RFC 8032) over all bytes of the artifact, 64 bytes, in a file beside it
 needs the package cryptography, and only where a key is configured.
 """
 
+import hashlib
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +18,35 @@ SIGNATURE_BYTES = 64
 def signature_path(artifact: Path) -> Path:
     """Where an artifact's signature is: `fraud.tflite.sig` beside `fraud.tflite`."""
     return artifact.with_name(artifact.name + SUFFIX)
+
+
+def kept_signature_path(artifact: Path, content: bytes) -> Path:
+    """Where an update keeps a signature under the digest of what it signs.
+
+    Two files cannot be replaced at once. With this one beside them, whichever of two artifacts is
+    in place at a crash has its signature.
+    """
+    return artifact.with_name(hashlib.sha256(content).hexdigest()[:16] + SUFFIX)
+
+
+def check_signed(artifact: Path, content: bytes, public_key: Path) -> Path:
+    """Check who an artifact is by, by the signature beside it or the one that an update kept.
+
+    Returns:
+        The one of the two that holds.
+
+    Raises:
+        ArtifactError, DeviceInputError: as `check_signature`.
+    """
+    beside, kept = signature_path(artifact), kept_signature_path(artifact, content)
+    try:
+        check_signature(content, beside, public_key)
+    except ArtifactError:
+        if not kept.exists():
+            raise
+        check_signature(content, kept, public_key)
+        return kept
+    return beside
 
 
 def check_signature(content: bytes, signature: Path, public_key: Path) -> None:

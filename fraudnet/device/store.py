@@ -3,7 +3,6 @@
 Write-ahead log and full synchronisation: what was committed is there after a kill or a power cut.
 """
 
-import hashlib
 import hmac
 import json
 import time
@@ -17,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudnet.device import statements as sql
+from fraudnet.device.database import Database
 from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
 from fraudnet.device.repair import open_repaired
 from fraudnet.device.schema import TABLES, migrate
-from fraudnet.device.transactions import Transaction
+from fraudnet.device.transactions import Transaction, difference, same_content
 
 AFTER_ALL = 2**63 - 1  # a sequence that none reaches
 
@@ -132,6 +132,11 @@ class Store:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
 
+    @property
+    def database(self) -> Database:
+        """The file, for what is kept beside transactions."""
+        return self._database
+
     def close(self) -> None:
         """Closes the file; what was committed stays."""
         self._database.close()
@@ -168,14 +173,20 @@ class Store:
             ConflictError: its id is stored with other content; the message shows both.
         """
         stored = self.find_id(transaction.transaction_id)
-        if stored and stored.transaction != transaction:
-            raise ConflictError(_difference(stored.transaction, transaction))
+        if stored and not same_content(stored.transaction, transaction):
+            raise ConflictError(difference(stored.transaction, transaction))
         return stored
 
     def find_id(self, transaction_id: str) -> Stored | None:
         """Returns what is stored under an id."""
         row = self._connection.execute(sql.FIND, (transaction_id,)).fetchone()
         return row and self._stored(row)
+
+    def unexplained(self, artifact_sha256: str) -> list[str]:
+        """Ids of an artifact's flags whose reasons were not looked for."""
+        with self._database.explained():
+            rows = self._connection.execute(sql.UNEXPLAINED, (artifact_sha256,))
+            return [transaction_id for (transaction_id,) in rows]
 
     def at(self, sequences: Iterable[int]) -> list[Stored]:
         """Returns what is stored at places, in their order."""
@@ -193,6 +204,11 @@ class Store:
                 () if account_id is None else (account_id,),
             ):
                 yield self._stored(row)
+
+    def decided_after(self, sequence: int, limit: int) -> list[Stored]:
+        """The first decisions of those that arrived after one, at most `limit`."""
+        rows = self._connection.execute(sql.DECIDED_AFTER, (sequence, limit)).fetchall()
+        return [self._stored(row) for row in rows]
 
     def _stored(self, row: tuple[Any, ...]) -> Stored:
         transaction_id, account_id, timestamp_us, counterparty_id, amount, columns, *rest = row
@@ -216,6 +232,13 @@ class Store:
         """
         rows = self._connection.execute(sql.HISTORY, (account_id, timestamp_us, sequence, limit))
         return list(map(Place._make, rows.fetchall()[::-1]))
+
+    def before_then(
+        self, account_id: str, timestamp_us: int, sequence: int, limit: int
+    ) -> list[Place]:
+        """Returns the same, as it was when the transaction of that sequence arrived."""
+        values = (account_id, timestamp_us, sequence, sequence, limit)
+        return list(map(Place._make, self._connection.execute(sql.HISTORY_THEN, values)))[::-1]
 
     def after(self, account_id: str, timestamp_us: int, sequence: int, limit: int) -> list[Place]:
         """Returns the account's first `limit` transactions after a place."""
@@ -350,28 +373,9 @@ class Store:
         return counts
 
 
-def hashed_account(account_id: str, account_key: bytes) -> str:
-    """What stands for an account id: HMAC-SHA256 (RFC 2104), in hexadecimal."""
-    return hmac.digest(account_key, account_id.encode(), hashlib.sha256).hex()
-
-
 def _score(probability: float | None, *rest: Any) -> Score | None:  # noqa: ANN401
     if probability is None:
         return None
     distance, threshold, flagged, sha256, familiar, *further = rest
     judged = None if familiar is None else bool(familiar)
     return Score(probability, distance, threshold, bool(flagged), sha256, judged, *further)
-
-
-def _difference(stored: Transaction, received: Transaction) -> str:
-    names = [
-        name for name in Transaction.__slots__ if getattr(stored, name) != getattr(received, name)
-    ]
-    differences = "; ".join(
-        f"{name} is {getattr(stored, name)!r} in the store, {getattr(received, name)!r} received"
-        for name in names
-    )
-    return (
-        f"transaction {stored.transaction_id!r} is stored with other content: {differences}; "
-        "give a new transaction a new id"
-    )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -65,6 +65,66 @@ def parse_transaction(fields: Mapping[str, object], kinds: Mapping[str, str]) ->
     )
 
 
+def same_content(one: Transaction, other: Transaction) -> bool:
+    """Whether two are the same transaction, read for artifacts that may read other columns.
+
+    A column that an artifact does not read is kept as it came: what is 5.0 to one is '5' in a CSV
+    to another, and null is as good as absent.
+    """
+    if one == other:
+        return True
+    names = one.columns.keys() | other.columns.keys()
+    return replace(one, columns={}) == replace(other, columns={}) and all(
+        _same_value(one.columns.get(name), other.columns.get(name)) for name in names
+    )
+
+
+def difference(stored: Transaction, received: Transaction) -> str:
+    """What is to be said of two transactions of one id that are not the same."""
+    names = [
+        name for name in Transaction.__slots__ if getattr(stored, name) != getattr(received, name)
+    ]
+    differences = "; ".join(
+        f"{name} is {getattr(stored, name)!r} in the store, {getattr(received, name)!r} received"
+        for name in names
+    )
+    return (
+        f"transaction {stored.transaction_id!r} is stored with other content: {differences}; "
+        "give a new transaction a new id"
+    )
+
+
+def _same_value(one: Scalar, other: Scalar) -> bool:
+    if isinstance(one, str) is isinstance(other, str):
+        return one == other
+    text, value = (one, other) if isinstance(one, str) else (other, one)
+    if text == str(value):
+        return True
+    number = as_kind(text, "numeric")
+    return type(value) in (int, float) and number is not text and number == value
+
+
+def as_kind(value: Scalar, kind: str | None) -> Scalar:
+    """A stored column as an artifact reads it that was not there when it was stored.
+
+    Args:
+        value: as it came, or as another artifact read it.
+        kind: "numeric" or "categorical"; None: it is not read.
+
+    Returns:
+        What `parse_transaction` makes of it, as far as that can be told; else the value as it is.
+    """
+    if kind == "categorical" and type(value) in (int, float):
+        whole = float(value).is_integer() if math.isfinite(value) else False  # type: ignore[arg-type]
+        return str(int(value)) if whole else str(value)  # type: ignore[arg-type]
+    if kind == "numeric" and isinstance(value, str) and "_" not in value:
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
 def _column(key: str, value: object, kind: str | None) -> Scalar:
     if kind == "numeric":
         return _number(key, value)
@@ -125,6 +185,8 @@ def _timestamp_us(value: object) -> int:
         raise TransactionError(f"timestamp is {_shown(value)}; {expected}") from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
+    if moment < _EPOCH:
+        raise TransactionError(f"timestamp is {_shown(value)}; expected 1970 or later")
     return (moment - _EPOCH) // _MICROSECOND
 
 

@@ -8,6 +8,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fraudnet.device.contract import Contract, Input
 from fraudnet.device.errors import TransactionError
-from fraudnet.device.transactions import DAY_US, LARGEST_NUMBER, Scalar, Transaction
+from fraudnet.device.transactions import DAY_US, LARGEST_NUMBER, Scalar, Transaction, as_kind
 
 SECOND_US = 1_000_000
 UNKNOWN_COUNT = -1
@@ -36,6 +37,8 @@ class Window:
         self.length = contract.window_length
         self.names = [entry.name for entry in contract.inputs]
         self.is_float = [entry.dtype == "float32" for entry in contract.inputs]
+        self._kinds = contract.columns
+        self._statistics = {entry.statistic for entry in contract.inputs if entry.statistic}
         self._encoders = [_encoder(entry) for entry in contract.inputs]
         told = [
             (e.name, e.dtype, e.kind, e.column, e.vocabulary, e.statistic) for e in contract.inputs
@@ -61,6 +64,21 @@ class Window:
                 f"transaction {transaction.transaction_id!r}: a number is too large for the "
                 f"network ({error}); expected at most {LARGEST_NUMBER:.3g}"
             ) from error
+
+    def pack_again(self, transaction: Transaction, reputation: Mapping[str, int]) -> bytes:
+        """Returns the packed row of what may have been stored for an artifact of other columns.
+
+        Raises:
+            TransactionError: a number is too large for the network.
+        """
+        columns = transaction.columns
+        read = {name: as_kind(columns.get(name), kind) for name, kind in self._kinds.items()}
+        as_read = replace(transaction, columns={**columns, **read})
+        return self.pack(as_read, self.known(reputation))
+
+    def known(self, reputation: Mapping[str, int]) -> Mapping[str, int]:
+        """Stored counts; {} = unknown, where the artifact reads one that they are without."""
+        return reputation if self._statistics <= reputation.keys() else {}
 
     def numbers(self, transaction: Transaction, reputation: Mapping[str, int]) -> list[float]:
         """What the inputs hold at a transaction, in the order of the contract."""

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.device.reputation import replace_file
+from fraudnet.device.files import replace_file
 from fraudnet.errors import InputError
 
 Arrays = list[npt.NDArray[Any]]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from fraudnet.device.files import replace_file
 from fraudnet.device.increment import increment_content
-from fraudnet.device.reputation import Counts, read_counts, replace_file
+from fraudnet.device.reputation import Counts, read_counts
 from fraudnet.windows.specification import Reputation
 
 

@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.device.example_network import FLOATS, INTEGERS, LENGTH, VOCABULARY, reference
+from tests.device.example_network import (
+    FLOATS,
+    INTEGERS,
+    LENGTH,
+    OTHER_KINDS,
+    OTHER_LENGTH,
+    VOCABULARY,
+    other_reference,
+    other_type,
+    reference,
+)
 from tests.device.served import Served
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -130,6 +140,30 @@ def model(networks: Path) -> bytes:
 def artifact(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("artifact") / "fraud.tflite"
     path.write_bytes(with_tail(model, {"contract.json": contract(), "vectors.json": vectors()}))
+    return path
+
+
+@pytest.fixture(scope="session")
+def other_artifact(networks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of a longer window, other columns, other vocabularies, more reputation."""
+    told = contract() | {"window_length": OTHER_LENGTH}
+    told["threshold"] = {"probability": 0.5}
+    told["reputation"] = {"key": "counterparty_id", "windows_days": [7, 30], "max_age_days": 2}
+    told["inputs"] = [
+        {"name": name, "dtype": other_type(name), "shape": [1, OTHER_LENGTH]} | own
+        for name, own in OTHER_KINDS.items()
+    ]
+    rng = np.random.default_rng(7)
+    made = []
+    for _ in range(3):
+        window = {name: rng.integers(0, 4, OTHER_LENGTH) for name in OTHER_KINDS}
+        window |= {"valid": np.ones(OTHER_LENGTH, int), "day": window["day"] + 20_000}
+        probability, distance = other_reference(window)
+        answer = {"fraud_probability": probability, "ood_distance": distance}
+        made.append({"inputs": {n: v.tolist() for n, v in window.items()}, "outputs": answer})
+    path = tmp_path_factory.mktemp("artifact") / "other.tflite"
+    model = (networks / "other.tflite").read_bytes()
+    path.write_bytes(with_tail(model, {"contract.json": told, "vectors.json": made}))
     return path
 
 

@@ -103,8 +103,66 @@ def build_sequence() -> bytes:
         return slim(bytes(converter.convert()), "score_sequence")
 
 
+# Another network: a longer window, other columns and vocabularies, a further reputation window.
+OTHER_LENGTH = 24
+OTHER_KINDS: dict[str, dict[str, Any]] = {
+    "amount": {"kind": "amount"},
+    "day": {"kind": "day"},
+    "second": {"kind": "second"},
+    "valid": {"kind": "valid"},
+    "category": {"kind": "categorical", "column": "category", "vocabulary": ["travel", "fuel"]},
+    "zone": {"kind": "categorical", "column": "zone", "vocabulary": ["7", "8"]},
+    "tip": {"kind": "numeric", "column": "tip"},
+    "counterparty_count_7d": {"kind": "reputation", "statistic": "count", "days": 7},
+    "counterparty_count_30d": {"kind": "reputation", "statistic": "count", "days": 30},
+}
+_OTHER_INTEGERS = ("day", "second", "category", "zone")
+_OTHER_WEIGHTS = {"category": 0.3, "zone": 0.2, "tip": 0.1} | dict.fromkeys(
+    ("counterparty_count_7d", "counterparty_count_30d"), 0.05
+)
+
+
+def other_type(name: str) -> str:
+    return "int32" if name in _OTHER_INTEGERS else "float32"
+
+
+def other_reference(window: Mapping[str, NDArray[np.generic]]) -> tuple[float, float]:
+    """The other network's answer in plain numpy: (fraud_probability, ood_distance)."""
+    w = {name: np.asarray(values, np.float64) for name, values in window.items()}
+    x = 0.1 * np.log1p(np.abs(w["amount"])) + (w["day"] - FIRST_DAY * w["valid"]) / 128
+    x += w["second"] / 86_400 + sum(f * w[name] for name, f in _OTHER_WEIGHTS.items())
+    x *= np.arange(1, OTHER_LENGTH + 1) / OTHER_LENGTH
+    return float(1 / (1 + np.exp(2 - x.sum() / 5))), float(np.sqrt((x * x).sum()))
+
+
+def build_other() -> bytes:
+    """The same as a .tflite."""
+    import tensorflow as tf
+
+    def score_window(**w: tf.Tensor) -> dict[str, Any]:
+        w = {name: tf.cast(value, tf.float32) for name, value in w.items()}
+        x = 0.1 * tf.math.log(1 + tf.abs(w["amount"])) + (w["day"] - FIRST_DAY * w["valid"]) / 128
+        x += w["second"] / 86_400 + tf.add_n([f * w[name] for name, f in _OTHER_WEIGHTS.items()])
+        x *= tf.constant(np.arange(1, OTHER_LENGTH + 1)[None] / OTHER_LENGTH, tf.float32)
+        return {
+            "fraud_probability": tf.sigmoid(tf.reduce_sum(x, axis=1, keepdims=True) / 5 - 2),
+            "ood_distance": tf.sqrt(tf.reduce_sum(x * x, axis=1, keepdims=True)),
+        }
+
+    module = tf.Module()
+    module.score_window = tf.function(score_window).get_concrete_function(
+        **{n: tf.TensorSpec([1, OTHER_LENGTH], other_type(n), n) for n in OTHER_KINDS}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        signatures = {"score_window": module.score_window}
+        tf.saved_model.save(module, folder, signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        return bytes(converter.convert())
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     (folder / "plain.tflite").write_bytes(build("score_window"))
     (folder / "not_first.tflite").write_bytes(build("another", "score_window"))
+    (folder / "other.tflite").write_bytes(build_other())
     (folder / "sequence.tflite").write_bytes(build_sequence())

@@ -67,7 +67,7 @@ def test_every_format_gives_the_same(tmp_path: Path, name: str, content: bytes) 
 
 @given(
     moment=st.datetimes(
-        min_value=datetime(1900, 1, 1),
+        min_value=datetime(1970, 1, 3),
         max_value=datetime(2025, 1, 1),
         timezones=st.integers(-1439, 1439).map(lambda n: timezone(timedelta(minutes=n))),
     )
@@ -117,6 +117,7 @@ def test_values_that_are_let_through() -> None:
         ("account_id", None, "account_id is empty"),
         ("counterparty_id", 1.5, "counterparty_id is 1.5; expected text"),
         ("timestamp", 1743422400, "timestamp is 1743422400; expected ISO 8601"),
+        ("timestamp", "0001-01-01", "timestamp is '0001-01-01'; expected 1970 or later"),
         ("timestamp", "31/03/2025", "timestamp is '31/03/2025'; expected ISO 8601"),
     ],
 )
@@ -138,6 +139,7 @@ def test_bad_value_in_json(tmp_path: Path, key: str, value: object, reason: str)
         (b"[1, 2]", "expected a JSON object"),
         (b'"text"', "expected a JSON object"),
         (b"[" * 100_000, "not JSON"),
+        (LINE.encode().replace(b"Ghent", b"Gh\0nt"), "not JSON (Invalid control character"),
         (LINE.encode().replace(b"{", b'{"amount": 1, ', 1), "key 'amount' is there twice"),
         (LINE.encode().replace(b"12.5", b"1e999"), "amount is inf"),
         (LINE.encode().replace(b'"Ghent"', b"-1e999"), "city is -inf"),
@@ -170,6 +172,7 @@ def test_bad_line_of_json(tmp_path: Path, line: bytes, reason: str) -> None:
         (",Ghent", "", "7 cells; expected 8"),
         ("food", '"food" and more', "not CSV"),
         ("Ghent", "x" * 200_000, "not CSV"),
+        ("Ghent", "Gh\0nt", "holds a NUL byte"),
     ],
 )
 def test_bad_row_of_csv(tmp_path: Path, old: str, new: str, reason: str) -> None:
@@ -193,7 +196,12 @@ def test_bad_row_of_csv(tmp_path: Path, old: str, new: str, reason: str) -> None
         ("t.csv", gzip.compress(TABLE.encode(), mtime=0), "binary|no column"),
         ("t.csv.gz", TABLE.encode(), "damaged gzip"),
         ("t.csv.gz", gzip.compress(TABLE.encode(), mtime=0)[:-9], "damaged gzip"),
+        ("t.csv", TABLE.replace(",", ";").encode(), "separated by ';', expected commas"),
+        ("t.csv", TABLE.replace(",", "\t").encode(), "separated by '.t', expected commas"),
+        ("t.csv", TABLE.encode("utf-16-le"), "binary"),
         ("t.jsonl", LINE.encode("utf-16"), "binary"),
+        ("t.jsonl", LINE.encode("utf-16-le"), "binary"),
+        ("t.jsonl", bytes(4096), "binary"),
         ("t.parquet", b"PAR1", "expected a name that ends in .jsonl"),
         ("t", b"", "expected a name that ends in .jsonl"),
     ],

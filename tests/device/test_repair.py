@@ -96,7 +96,7 @@ Scorer(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("step", ["_set_aside", "_salvage", "_copy", "_sync_folder"])
+@pytest.mark.parametrize("step", ["_set_aside", "_salvage", "_copy", "sync_folder"])
 def test_killed_during_the_repair(artifact: Path, store: Path, step: str) -> None:
     damage(store, leaves_of(store, "transactions")[:2])
     done = subprocess.run(

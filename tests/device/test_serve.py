@@ -175,7 +175,9 @@ def test_back_pressure_and_a_signal_lose_nothing_that_was_answered(served: Serve
 
 
 def test_the_reader_of_the_answers_goes_away(served: Served) -> None:
-    with served.running(*PATIENT) as service:
+    # By the whole command line, which sees to this for every command.
+    whole = 'import sys; from fraudnet.cli import main; sys.exit(main(["serve", *sys.argv[1:]]))\n'
+    with served.running(*PATIENT, before=whole) as service:
         service.ask(STREAM[0])
         assert service.process.stdin is not None
         assert service.process.stdout is not None

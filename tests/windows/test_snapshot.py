@@ -1,4 +1,5 @@
 import json
+import os
 import struct
 import tempfile
 import zlib
@@ -165,6 +166,25 @@ def test_what_an_increment_cannot_be_applied_to_is_left_as_it_is(tmp_path: Path)
         with pytest.raises(DeviceInputError, match="fetch the whole snapshot"):
             apply_increment(days[0], increment, days[0])
     assert (days[0].read_bytes(), days[2].read_bytes()) == (first, other)
+
+
+def test_an_increment_follows_a_link_and_replaces_files_alone(tmp_path: Path) -> None:
+    first, second = (
+        write(tmp_path / f"day {n}", {"a": (n, 0, n, 0)}, AS_OF_US + n * DAY_US) for n in range(2)
+    )
+    increment = tmp_path / "increment"
+    write_increment(first, second, increment)
+    behind, link, pipe = (tmp_path / name for name in ("behind", "link", "pipe"))
+    behind.write_bytes(b"")
+    link.symlink_to(behind)
+    os.mkfifo(pipe)
+    apply_increment(first, increment, link)
+    assert link.is_symlink()
+    assert behind.read_bytes() == second.read_bytes()
+    for target in (pipe, Path(os.devnull), tmp_path):
+        with pytest.raises(DeviceInputError, match=f"{target}: is no regular file"):
+            apply_increment(first, increment, target)
+    assert pipe.is_fifo()
 
 
 def test_an_increment_is_made_of_two_days_of_one_kind(tmp_path: Path) -> None:

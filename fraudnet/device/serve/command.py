@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
-from fraudnet.device.command import BROKEN_PIPE, add_scorer_arguments
+from fraudnet.device.command import add_scorer_arguments, open_scorer
 from fraudnet.device.errors import DeviceInputError
 from fraudnet.device.quarantine import Quarantine
-from fraudnet.device.scorer import Options, Scorer
 from fraudnet.device.serve.lines import serve_socket, serve_standard_input
 from fraudnet.device.serve.service import Fallback, Service, Terms, log
 from fraudnet.device.serve.stop import Stop
@@ -78,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         DeviceInputError: it cannot serve.
+        BrokenPipeError: the reader of the decisions went away.
     """
     if not arguments.budget_ms > 0 or arguments.queue < 1:
         raise DeviceInputError("expected --budget-ms above 0 and --queue of at least 1")
@@ -90,13 +90,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.quarantine or Path(f"{arguments.store}.quarantine.jsonl")
     ) as quarantine:
         service = Service(
-            lambda: Scorer(
-                arguments.artifact, arguments.store, arguments.reputation, arguments.public_key,
-                Options(keep=arguments.keep or None),
-            ),
-            arguments.store, quarantine,
+            lambda: open_scorer(arguments),
+            arguments.store,
+            quarantine,
             Terms(arguments.budget_ms / 1e3, arguments.fallback, arguments.queue),
-        )  # fmt: skip
+        )
         with _written_metrics(service, arguments.metrics), _closed(service):
             if address:
                 _serve_http(service, *address, token, stop)
@@ -107,8 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     if stop.signal == signal.SIGINT:
         return 130
     if not whole:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        raise BrokenPipeError
     return 0
 
 

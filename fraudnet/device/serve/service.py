@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from fraudnet.device.command import FOLLOW_EVERY
 from fraudnet.device.decisions import Decision
 from fraudnet.device.errors import (
     ConflictError,
@@ -187,9 +188,15 @@ class Service:
             return
         with scorer:
             opened.set_result(scorer)
-            while (request := self._queue.get()) is not None:
+            while (request := self._next(scorer)) is not None:
                 self._decide(scorer, request)
             self._notices = scorer.notices()
+
+    def _next(self, scorer: Scorer) -> Request | None:
+        behind = True
+        while behind and self._queue.empty():  # nobody waits: the shadow decides some more
+            behind = scorer.follow_shadow(FOLLOW_EVERY) > 0
+        return self._queue.get()
 
     def _decide(self, scorer: Scorer, request: Request) -> None:
         awaited = request.outcome.set_running_or_notify_cancel()
