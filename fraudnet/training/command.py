@@ -142,9 +142,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, experiment, quarantine)
-    print(prepared.report.line(quarantine), file=sys.stderr)
-    if prepared.labels:
-        print(prepared.labels.line(), file=sys.stderr)
+    print(prepared.line(quarantine), file=sys.stderr)
     trained = train(prepared, arguments.output, arguments.tensorboard)
     save_trained(trained, arguments.output)
     (arguments.output / CHECKPOINT).unlink(missing_ok=True)
@@ -174,9 +172,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     refuse_overwriting(arguments.data, files.page)
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
-    print(prepared.report.line(), file=sys.stderr)
-    if prepared.labels:
-        print(prepared.labels.line(), file=sys.stderr)
+    print(prepared.line(), file=sys.stderr)
     beside = _beside(arguments.beside, prepared) if arguments.beside else None
     trained = evaluate(prepared, trained, files, beside)
     save_trained(trained, arguments.model)

@@ -52,6 +52,11 @@ class Prepared:
     labels: LabelReport | None = None
     folder: TemporaryDirectory[str] | None = None
 
+    def line(self, quarantine: Path | None = None) -> str:
+        """What was read in one line, and what became of the labels in another."""
+        lines = [self.report.line(quarantine), *([self.labels.line()] if self.labels else [])]
+        return "\n".join(lines)
+
 
 def read_data(source: Source, experiment: Experiment) -> Transactions:
     """Read a source with the experiment's recipe and whatever columns its features name.
