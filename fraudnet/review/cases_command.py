@@ -109,7 +109,10 @@ def _import(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 def _list(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.cases import QueueFilter, list_cases
+    from fraudnet.review.verdicts import VERDICTS
 
+    if arguments.verdict and arguments.verdict not in VERDICTS:
+        raise InputError(f"--verdict {arguments.verdict}: expected one of {', '.join(VERDICTS)}")
     names = [field.name for field in fields(QueueFilter)]
     queue = list_cases(database, QueueFilter(**{n: getattr(arguments, n) for n in names}))
     if arguments.json:

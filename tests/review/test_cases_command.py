@@ -73,6 +73,8 @@ def test_what_cannot_be_done_is_said_in_one_line(
         assert problem in message
         assert message.count("\n") == 1
     CaseDatabase(team, create=True)
+    odd = ["cases", "list", "--database", team, "--verdict", "fraud"]
+    assert "--verdict fraud: expected one of confirmed_fraud" in said(capsys, *odd, status=2)
     two = ["cases", "import", device_path, device_path, "--into", team, "--device", "x"]
     assert "--device names one device" in said(capsys, *two, status=2)
     assert "the queue is empty" in said(capsys, "cases", "show", 1, "--database", team, status=2)
