@@ -92,6 +92,9 @@ COMMANDS = {
         "a device's artifact and store: update, compare, explain, show, erase",
         "fraudnet.device.device_command",
     ),
+    "cases": Command(
+        "the team's cases: import, list, assign, export, forget", "fraudnet.review.cases_command"
+    ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip
 

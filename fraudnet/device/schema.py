@@ -58,6 +58,8 @@ CREATE TABLE shadow_counts (
   shift_sum REAL NOT NULL, shift_absolute_sum REAL NOT NULL, shift_largest REAL NOT NULL,
   PRIMARY KEY (artifact_sha256, beside_sha256))""",
     "age of cases": "CREATE INDEX cases_by_age ON cases (opened_at_us)",
+    # Tells the stores of many devices apart where their cases come together.
+    "device id": "INSERT INTO meta VALUES ('device_id', lower(hex(randomblob(16))))",
 }
 
 
