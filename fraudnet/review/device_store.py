@@ -158,8 +158,10 @@ class DeviceStore:
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
-            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            # Not mode=ro, which would leave its log behind, beside the file.
+            uri = f"{self.path.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("PRAGMA query_only = ON")
                 yield connection
         except sqlite3.Error as error:
             raise InputError(
