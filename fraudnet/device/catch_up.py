@@ -166,14 +166,17 @@ class CatchUp:
         moments: list[int | None] = [None] * len(part)
         repacked: dict[int, dict[str, int]] = {}
         for place, entry in enumerate(part):
-            if entry.is_decided or not entry.is_unknown:
+            is_foreign = not self._window.fits(entry.packed)  # it may lack a count that is read
+            if entry.is_decided or not (entry.is_unknown or is_foreign):
                 continue
-            if self._lookup.is_usable:
+            if is_foreign or self._lookup.is_usable:
                 (stored,) = self._store.at([entry.sequence])
+                if self._window.known(stored.reputation):
+                    continue
                 counts, moments[place] = self._lookup.counts(stored.transaction)
                 if counts:
                     repacked[place] = counts
-                    rows[place] = self._window.pack(stored.transaction, counts)
+                    rows[place] = self._window.pack_again(stored.transaction, counts)
             self._lookup.note(repacked.get(place, {}))
         return moments, repacked
 

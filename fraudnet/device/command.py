@@ -14,6 +14,7 @@ from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import STANDARD_INPUT, Row, read_rows, shown_name
 from fraudnet.device.runtime import quiet_runtime
 from fraudnet.device.scorer import KEEP, KEEP_CASES_DAYS, Options, Scorer
+from fraudnet.device.shadow import FOLLOW_EVERY
 from fraudnet.device.transactions import Transaction
 
 EPILOG = """\
@@ -26,7 +27,6 @@ example:
   fraudnet score --artifact fraud.tflite --store cases.sqlite transactions.csv > decisions.jsonl
 """
 HISTORY_BATCH = 10_000
-FOLLOW_EVERY = 32  # decisions that the shadow is behind at most
 
 
 @dataclass

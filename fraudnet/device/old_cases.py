@@ -59,9 +59,13 @@ class OldCases:
                 self._drop(before_us)
 
     def notices(self) -> list[str]:
-        """What the user should know."""
+        """What the user should know.
+
+        Raises:
+            StoreError: SQLite fails.
+        """
         notices = []
-        with self._store.commit():
+        with self._store.database.explained():
             dropped = self._dropped()
             going = self._going() if self._keep_us is not None else 0
         if dropped.cases:

@@ -120,6 +120,9 @@ def quiet_runtime() -> Iterator[None]:
     It has no setting for that, so the stream of the whole process is set aside meanwhile: for
     programs that own their process, before they begin.
     """
+    if sys.stderr is None:  # closed by whoever started the program
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(_STANDARD_ERROR)
     with tempfile.TemporaryFile() as aside:

@@ -18,6 +18,7 @@ from fraudnet.device.lookup import Lookup
 from fraudnet.device.store import Score, Store, Stored
 from fraudnet.device.window import Window
 
+FOLLOW_EVERY = 32  # decisions that the shadow of a stream of rows is behind at most
 # From now on: what was decided before a shadow came is not compared.
 _BEGIN = """
 INSERT OR IGNORE INTO shadows SELECT ?, COALESCE(MAX(sequence), 0) FROM transactions"""

@@ -235,6 +235,15 @@ def test_reader_that_goes_away(artifact: Path, tmp_path: Path) -> None:
     assert "BrokenPipe" not in err
 
 
+def test_standard_error_that_is_closed(artifact: Path, tmp_path: Path) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_text(as_lines(STREAM))
+    command = shlex.join(command_line("--artifact", artifact, "--store", tmp_path / "store", path))
+    done = subprocess.run(["/bin/sh", "-c", f"{command} 2>&-"], capture_output=True, check=False)
+    decisions = [line for line in done.stdout.splitlines() if line.startswith(b"{")]
+    assert (done.returncode, len(decisions)) == (0, len(STREAM))
+
+
 def test_decisions_come_while_the_stream_is_open(artifact: Path, tmp_path: Path) -> None:
     command = command_line("--artifact", artifact, "--store", tmp_path / "store")
     with subprocess.Popen(

@@ -88,6 +88,34 @@ def test_decisions_are_those_of_a_fresh_store(
         assert updated.notices() == []
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_history_that_was_stored_for_another_is_decided_alike(
+    artifact: Path, other_artifact: Path, tmp_path: Path, together: bool
+) -> None:
+    """The first snapshot lacks a count that the second artifact reads; the second has it."""
+    source = write(tmp_path / "input.csv", rows(80))
+    snapshots = [
+        write_snapshot(tmp_path / "first", {"m0": (0, 0), "m1": (2, 1)}, AS_OF_US),
+        write_snapshot(
+            tmp_path / "second", {"m0": (3, 1), "m1": (5, 9)}, AS_OF_US, ["count_7d", "count_30d"]
+        ),
+    ]
+    options = replace(OPTIONS, keep=None, explain=False)
+    with Scorer(artifact, tmp_path / "store", snapshots[0], options=options) as scorer:
+        scorer.add_history(read(source, scorer))
+    found = []
+    for store in ("store", "fresh"):
+        with Scorer(other_artifact, tmp_path / store, snapshots[1], options=options) as scorer:
+            given = read(source, scorer)
+            scorer.add_history(given if store == "fresh" else [])
+            many = scorer.score_many() if together else map(scorer.score, given)
+            decisions = {d.transaction_id: d for d in many if isinstance(d, Decision)}
+            found.append([decisions[each.transaction_id].probability for each in given])
+            assert scorer.notices() == []
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+    assert len(set(found[0])) == len(found[0])
+
+
 def test_less_history_than_the_window_reads_is_said(
     artifact: Path, other_artifact: Path, tmp_path: Path
 ) -> None:

@@ -47,7 +47,9 @@ def test_holds_one_runtime_and_nothing_heavy(environment: str, runtime: str) -> 
 
 @pytest.mark.parametrize("environment", RUNTIMES)
 def test_every_command_has_help_and_says_what_is_missing(environment: str) -> None:
-    for command in ("main", "simulate", "train", "evaluate", "export", "energy", "feed", "review"):
+    for command in (
+        "main", "simulate", "train", "evaluate", "export", "energy", "feed", "review", "device"
+    ):  # fmt: skip
         assert run(environment, "-m", "fraudnet", command, "--help").returncode == 0
     done = run(environment, "-m", "fraudnet", "simulate", "--output", "x.parquet")
     assert done.returncode == 2
@@ -72,3 +74,22 @@ def test_both_decide_alike(artifact: Path, tmp_path: Path) -> None:
         assert (a["transaction_id"], a["flagged"]) == (b["transaction_id"], b["flagged"])
         assert a["probability"] == pytest.approx(b["probability"], abs=1e-6)
         assert a["ood_distance"] == pytest.approx(b["ood_distance"], rel=1e-6)
+
+
+@pytest.mark.parametrize("environment", RUNTIMES)
+def test_an_update_from_the_shadow_to_the_rollback(
+    environment: str, artifact: Path, other_artifact: Path, tmp_path: Path
+) -> None:
+    used, store, stream = (tmp_path / name for name in ("fraud.tflite", "store", "stream.jsonl"))
+    stream.write_text(as_lines([row | {"zone": "7", "tip": 1.5} for row in STREAM]))
+    scoring = ["score", "--artifact", used, "--store", store, "--shadow", other_artifact, stream]
+    for command, said in [
+        (["device", "update", artifact, "--artifact", used], "is now sha256"),
+        (scoring, '"transaction_id": "t39"'),
+        (["device", "shadow", "--store", store], "40 decisions compared, 0 that it could not"),
+        (["device", "update", other_artifact, "--artifact", used], "the one before"),
+        (["device", "rollback", "--artifact", used], "is now sha256"),
+        (["device", "forget", "a1", "--store", store], "transactions erased"),
+    ]:
+        done = run(environment, "-m", "fraudnet", *command)
+        assert (done.returncode, said in done.stdout) == (0, True), done.stderr

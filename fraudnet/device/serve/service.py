@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from fraudnet.device.command import FOLLOW_EVERY
 from fraudnet.device.decisions import Decision
 from fraudnet.device.errors import (
     ConflictError,
@@ -24,6 +23,7 @@ from fraudnet.device.quarantine import Quarantine
 from fraudnet.device.reading import Row, parse_line
 from fraudnet.device.scorer import Scorer
 from fraudnet.device.serve.metrics import Metrics
+from fraudnet.device.shadow import FOLLOW_EVERY
 from fraudnet.device.transactions import Transaction
 
 MOST_BYTES = 65_536  # of one transaction
