@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nbformat
 import zmq
@@ -11,12 +12,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 import fraudnet
 from fraudnet.errors import CheckFailed, InputError
-from fraudnet.review.panel import PLOTLY_MIME
+from fraudnet.review.shown import PLOTLY_MIME, static_figure
 
 _CELL_TIMEOUT_S = 120
 
@@ -98,12 +98,7 @@ def _execute(content: nbformat.NotebookNode, notebook: Path, environment: dict[s
             raise CheckFailed(f"{notebook}: a cell failed with {error.ename}: {reason}") from error
 
 
-def _make_static(data: dict[str, str]) -> None:
+def _make_static(data: dict[str, Any]) -> None:
     data.pop("application/vnd.jupyter.widget-view+json", None)
     if figure := data.pop(PLOTLY_MIME, None):
-        data["text/html"] = to_html(
-            figure,
-            full_html=False,
-            include_plotlyjs=False,
-            config={"responsive": True, "displaylogo": False},
-        )
+        data["text/html"] = static_figure(figure)

@@ -24,6 +24,21 @@ def escaped(value: Any) -> str:  # noqa: ANN401
     return html.escape(plain(value)).replace("$", "&#36;")
 
 
+def brief(value: Any, width: int) -> str:  # noqa: ANN401
+    """A text in at most `width` characters on one line, nothing in it that moves others.
+
+    Line ends, and signs that turn the direction of writing, become the replacement character.
+    """
+    text = "".join(c if c.isprintable() else "\ufffd" for c in plain(value))
+    return text if len(text) <= width else f"{text[: width - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def age(value: pd.Timedelta) -> str:
+    """How long ago, in days or in hours and minutes."""
+    days, hours, minutes = value.components[:3]
+    return f"{days} d" if days > 2 else f"{24 * days + hours} h {minutes} min"
+
+
 def moment(value: pd.Timestamp) -> str:
     """A UTC time to the second."""
     return f"{value:%Y-%m-%d %H:%M:%S}"
