@@ -21,6 +21,8 @@ from fraudnet.device.window import SECOND_US, UNKNOWN_COUNT, Window
 MOST = 3
 # A part that moves the probability by less is no reason.
 LEAST_DROP = 0.005
+# Of what an earlier transaction moves: a field that moves as much is named in its place.
+FIELD_SHARE = 0.5
 TIME, REPUTATION, WHOLE = "time", "reputation", "transaction"
 DAY_S = DAY_US // SECOND_US
 
@@ -67,14 +69,33 @@ class Occlusion:
         first = last + 1 - int(np.count_nonzero(matrix[self._valid]))
         found = [(self._without_field(matrix, last, f), last, f) for f in self._fields]
         if first < last:
-            found.append(self._earlier(matrix, first, last))
+            found.append(self._earlier(matrix, probability, first, last))
         found = [each for each in found if each[0] <= probability - LEAST_DROP]
         return [
             self._reason(matrix, probability, each, transaction_at(last - each[1]))
             for each in sorted(found)[:MOST]
         ]
 
-    def _earlier(self, matrix: Matrix, first: int, last: int) -> Found:
+    def every(self, matrix: Matrix) -> list[Found]:
+        """What the artifact says without each field of each transaction, and without each earlier.
+
+        Some five answers a transaction, where `reasons` asks for some 30 in all.
+
+        Args:
+            matrix: the packed window, [inputs, length], the flagged transaction last.
+        """
+        last = matrix.shape[1] - 1
+        first = last + 1 - int(np.count_nonzero(matrix[self._valid]))
+        found = [
+            (self._without_field(matrix, place, field), place, field)
+            for place in range(first, last + 1)
+            for field in self._fields
+            if field != TIME or self._usual_gap_s(matrix, place) is not None
+        ]
+        whole = [(self._without_range(matrix, i, i + 1), i, WHOLE) for i in range(first, last)]
+        return found + whole
+
+    def _earlier(self, matrix: Matrix, probability: float, first: int, last: int) -> Found:
         """The earlier transaction that moved the answer most, and its field that did, if one."""
         start, stop, without = first, last, 1.0
         while True:
@@ -86,7 +107,8 @@ class Occlusion:
             start, stop = min(halves, key=lambda half: self._without_range(matrix, *half))
         fields = [(self._without_field(matrix, start, f), start, f) for f in self._fields]
         best = min(fields)
-        return best if best[0] <= without + LEAST_DROP else (without, start, WHOLE)
+        enough = FIELD_SHARE * (probability - without)
+        return best if probability - best[0] >= enough else (without, start, WHOLE)
 
     def _without_range(self, matrix: Matrix, start: int, stop: int) -> float:
         changed = np.zeros_like(matrix)
