@@ -19,12 +19,13 @@ TEXT = "#7b7b7b"
 BAND = "rgba(86, 180, 233, 0.25)"
 _GRID = "rgba(128, 128, 128, 0.25)"
 
-_MARKS = {
+MARKS = {
     "confirmed_fraud": (VERMILLION, "x"),
     "suspicious": (ORANGE, "diamond"),
     "false_positive": (GREEN, "square"),
     "undecided": (BLUE, "circle"),
 }
+"""Colour and symbol of each verdict."""
 
 
 def queue_figure(queue: pd.DataFrame) -> go.Figure:
@@ -35,7 +36,7 @@ def queue_figure(queue: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     for verdict, cases in queue.groupby("verdict", sort=False):
-        colour, symbol = _MARKS[str(verdict)]
+        colour, symbol = MARKS[str(verdict)]
         figure.add_scatter(
             x=cases["fraud_probability"],
             y=cases["amount"],

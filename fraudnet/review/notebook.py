@@ -58,7 +58,7 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
         content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
         raise InputError(f"{notebook}: not a notebook; expected the .ipynb of the clone") from error
-    _execute(content, notebook, environment)
+    run_cells(content, notebook, environment)
     for cell in content.cells:
         for output in cell.get("outputs", []):
             _make_static(output.get("data", {}))
@@ -71,7 +71,17 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
     unfinished.replace(output_html)
 
 
-def _execute(content: nbformat.NotebookNode, notebook: Path, environment: dict[str, str]) -> None:
+def run_cells(content: nbformat.NotebookNode, notebook: Path, environment: dict[str, str]) -> None:
+    """Run the cells of a notebook, which then hold their outputs and when they ran.
+
+    Args:
+        content: of the notebook.
+        notebook: its file, whose directory is the working directory.
+        environment: as for `execute_notebook`.
+
+    Raises:
+        CheckFailed: a cell ends in an error; the message carries it.
+    """
     with TemporaryDirectory(prefix="fraudnet-review-") as directory:
         manager = AsyncKernelManager(
             kernel_name=NATIVE_KERNEL_NAME,

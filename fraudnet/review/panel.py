@@ -70,20 +70,22 @@ class ReviewPanel:
         self._sections = sections or Sections(database)
         self.case = CasePanel(self._sections, self._hold)
         self.verdict = VerdictPanel(self._on_verdict, self._on_undo)
+        self.up = _button("Line up", lambda _: self.queue.move(-1), "")
+        self.down = _button("Line down", lambda _: self.queue.move(1), "")
         self.open = _button("Open case", self._on_open, "primary")
         self.skip = _button("Open next", self._on_skip, "")
         self.assign = _button("Assign to me", self._on_assign, "")
         self.refresh = _button("Refresh", self._on_refresh, "")
         self.status = widgets.HTML()
         self.reviewer.observe(self._on_reviewer, names="value")
+        commands = [
+            self.up, self.down, self.open, self.skip, self.assign, self.refresh, self.reviewer
+        ]  # fmt: skip
         self.widget = widgets.VBox(
             [
                 widgets.HTML(STYLE),
                 self.queue.widget,
-                widgets.HBox(
-                    [self.open, self.skip, self.assign, self.refresh, self.reviewer],
-                    layout={"flex_flow": "row wrap"},
-                ),
+                widgets.HBox(commands, layout={"flex_flow": "row wrap"}),
                 self.status,
                 self.case.banner,
                 self.verdict.widget,

@@ -13,7 +13,7 @@ from fraudnet.review.text import age, brief, plain
 from fraudnet.review.verdicts import VERDICTS
 
 MOST_LINES = 500  # a list of more makes a browser slow
-ANY = None
+ANY = ""  # an option of this value lets all through
 REASONS = {
     "flagged": "flagged by the scorer",
     "uncertain": "to learn: uncertain",
@@ -112,15 +112,25 @@ class QueuePanel:
         place = case_ids.index(case_id) + 1
         return case_ids[place] if place < len(case_ids) else None
 
+    def move(self, lines: int) -> None:
+        """Chooses a line further down, or up, as far as there is one.
+
+        The arrow keys do so, too, but JupyterLab takes them to go from cell to cell.
+        """
+        case_ids = self.case_ids
+        if self.chosen is not None:
+            place = case_ids.index(self.chosen) + lines
+            self.list.value = case_ids[min(max(place, 0), len(case_ids) - 1)]
+
     def _filtered(self) -> pd.DataFrame:
         criteria = QueueFilter(
-            verdict=self.verdict.value,
+            verdict=self.verdict.value or None,
             minimum_probability=_given(self.least_score),
             minimum_distance=_given(self.least_distance),
             minimum_amount=_given(self.least_amount),
             maximum_age_days=_given(self.most_days),
             assigned_to=self._reviewer() if self.mine.value else None,
-            reason=self.reason.value,
+            reason=self.reason.value or None,
         )
         queue = list_cases(self._database, criteria)
         drivers = queue["reasons"].map(_driver)
@@ -180,13 +190,11 @@ def _given(control: widgets.BoundedFloatText) -> float | None:
     return control.value or None
 
 
-def _inverted(labels: dict[str, str]) -> dict[str, str | None]:
+def _inverted(labels: dict[str, str]) -> dict[str, str]:
     return {label: name for name, label in labels.items()}
 
 
-def _dropdown(
-    description: str, options: dict[str, str | None], value: str | None
-) -> widgets.Dropdown:
+def _dropdown(description: str, options: dict[str, str], value: str) -> widgets.Dropdown:
     control = widgets.Dropdown(
         options=list(options.items()), value=value, description=description,
         style={"description_width": "initial"},

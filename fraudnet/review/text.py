@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from fraudnet.transactions.untrusted import printable
+
 _UNKNOWN = "-"
 
 
@@ -29,7 +31,7 @@ def brief(value: Any, width: int) -> str:  # noqa: ANN401
 
     Line ends, and signs that turn the direction of writing, become the replacement character.
     """
-    text = "".join(c if c.isprintable() else "\ufffd" for c in plain(value))
+    text = printable(plain(value))
     return text if len(text) <= width else f"{text[: width - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -1,6 +1,7 @@
 """The window of a case over time: what was paid, how soon after, for what and to whom."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -72,7 +73,11 @@ def timeline_figure(case: Case) -> go.Figure:
 
 
 def course_figure(case: Case) -> go.Figure:
-    """How probability and distance went in the window, with the threshold of the newest flag."""
+    """How probability and distance went in the window, with the threshold of the newest flag.
+
+    What the device was given as history alone has neither.
+    """
+    case = replace(case, window=case.window[case.window["fraud_probability"].notna()])
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     _add_marks(figure, case, case.window["fraud_probability"], 1, "lines+markers")
     _add_marks(figure, case, case.window["ood_distance"], 2, "lines+markers")

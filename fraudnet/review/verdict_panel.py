@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from fraudnet.review.figures import MARKS
 from fraudnet.review.text import brief
 from fraudnet.review.verdict_history import LatestVerdict
 from fraudnet.review.verdicts import VERDICTS
@@ -14,13 +15,6 @@ KINDS = (
     "identity fraud", "customer's own",
 )  # fmt: skip
 """Kinds of fraud that are offered, beside those in the database."""
-
-_STYLES = {
-    "confirmed_fraud": "danger",
-    "suspicious": "warning",
-    "false_positive": "success",
-    "undecided": "",
-}
 
 
 class VerdictPanel:
@@ -39,8 +33,8 @@ class VerdictPanel:
         self.note = widgets.Text(placeholder="why (optional)", description="Note")
         self.note.layout.width = "36em"
         self.note.style.description_width = "initial"
-        self.buttons = {name: _button(label, _STYLES[name]) for name, label in VERDICTS.items()}
-        self.undo = _button("Undo", "")
+        self.buttons = {name: _button(label, MARKS[name][0]) for name, label in VERDICTS.items()}
+        self.undo = _button("Undo", None)
         for name, button in self.buttons.items():
             button.on_click(lambda _, verdict=name: on_verdict(verdict))
         self.undo.on_click(lambda _: on_undo())
@@ -76,5 +70,16 @@ class VerdictPanel:
         )
 
 
-def _button(label: str, style: str) -> widgets.Button:
-    return widgets.Button(description=label, button_style=style, layout={"width": "auto"})
+def _button(label: str, colour: str | None) -> widgets.Button:
+    made = widgets.Button(description=label, layout={"width": "auto"})
+    made.style.button_color = colour
+    made.style.text_color = None if colour is None else _text_on(colour)
+    return made
+
+
+def _text_on(colour: str) -> str:
+    """Black or white, whichever has the greater contrast (WCAG 2.2, "relative luminance")."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"

@@ -12,6 +12,7 @@ from fraudnet.review.database import CaseDatabase
 from fraudnet.review.erasure import forget_account
 from fraudnet.review.leases import assign, take
 from fraudnet.review.panel import ReviewPanel
+from fraudnet.review.queue_panel import ANY
 from fraudnet.review.shown import LITERAL, PLOTLY_MIME
 from fraudnet.review.verdicts import VERDICTS, audit_trail, record_verdict
 
@@ -156,8 +157,11 @@ def test_leaving_a_case_lets_others_take_it(panel: ReviewPanel, database: CaseDa
     assert panel.queue.chosen != 12
     assert holder(database, 12) is None
     assert holder(database, panel.queue.chosen or 0) == "ana"
-    panel.queue.list.value = 3  # to look at alone
+    panel.down.click()  # to look at alone
     assert set(list_cases(database)["lease_holder"]) == {None}
+    after = panel.queue.chosen
+    panel.up.click()
+    assert panel.queue.after(panel.queue.chosen) == after
 
 
 def test_a_double_click_judges_one_case(database: CaseDatabase) -> None:
@@ -182,7 +186,7 @@ def test_filters_choose_among_the_queue(panel: ReviewPanel, database: CaseDataba
     filters.reason.value = "random"
     assert filters.case_ids == []
     assert filters.count.value == "No case passes these filters."
-    filters.reason.value = None
+    filters.reason.value = ANY
     assign(database, 7, "ana")
     filters.mine.value = True
     assert filters.case_ids == [7]
@@ -197,7 +201,7 @@ def test_cases_are_chosen_by_what_drove_the_score(
         change(f"UPDATE flags SET reasons = '{found}' WHERE case_id = {case_id}")
     change("UPDATE flags SET reasons = 'broken' WHERE case_id = 4")
     queue = desk(database).queue
-    assert [field for _, field in queue.driven_by.options] == [None, "<script>", "amount"]
+    assert [field for _, field in queue.driven_by.options] == [ANY, "<script>", "amount"]
     queue.driven_by.value = "amount"
     assert queue.case_ids == [3]
 
@@ -257,7 +261,7 @@ def test_assigning_and_refreshing(panel: ReviewPanel, database: CaseDatabase) ->
 def test_texts_from_the_store_are_text_in_every_control(database: CaseDatabase) -> None:
     record_verdict(database, 30, "confirmed_fraud", "<b>ben</b>", kind="<script>kind</script>")
     panel = desk(database)
-    panel.queue.verdict.value = None
+    panel.queue.verdict.value = ANY
     for case_id in panel.queue.case_ids[:5]:
         choose(panel, case_id)
         for section in panel.case.section.options:
