@@ -109,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     for name, number, text in (
         ("seed", 1, "of the world; another than the network was trained on"),
         ("accounts", SimulatorConfig.accounts, "of the world"),
-        ("days", 28, "last days, of which all flags are explained"),
+        ("days", 14, "last days, of which all flags are explained"),
     ):
         made.add_argument(
             f"--{name}", type=int, default=number, metavar="N",
@@ -277,8 +277,8 @@ def as_table(rows: Sequence[Row], cases: Sequence[Case]) -> Table:
         padding=(0, 1, 0, 0),
     )
     made.add_column("method", no_wrap=True)
-    for heading in ("agreement", "elsewhere", "planted cause", "as the first", "ms"):
-        made.add_column(heading, justify="right")
+    for heading in ("agreement", "elsewhere", "cause", "first", "ms"):
+        made.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         shares = (
             row.agreement, row.agreement_elsewhere, row.planted_cause_recall,

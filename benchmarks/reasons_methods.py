@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fraudnet.device.answers import Answers
 from fraudnet.device.artifact import open_artifact
-from fraudnet.device.reasons import Occlusion
+from fraudnet.device.reasons import WHOLE, Occlusion
 from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Window
 from fraudnet.errors import InputError
@@ -32,11 +32,6 @@ class Reasons(NamedTuple):
 
     top: int
     fields: list[tuple[int, str]]
-
-    @classmethod
-    def ranked(cls, fields: list[tuple[int, str]]) -> Self:
-        """Where the strongest field's transaction is the strongest one."""
-        return cls(fields[0][0] if fields else -1, fields[:TOP])
 
 
 @dataclass(frozen=True)
@@ -75,11 +70,13 @@ def methods_of(trained: Trained, artifact: Path) -> list[Method]:
         matrix = packed(window, inputs)
         last = matrix.shape[1] - 1
         found = occlusion.reasons(matrix, answers.of_matrix(matrix).probability, _numbered)
-        return Reasons.ranked([(last - int(each.transaction_id), each.field) for each in found])
+        fields = [(last - int(each.transaction_id), each.field) for each in found]
+        return Reasons(fields[0][0] if fields else -1, fields)
 
     def of_everything(inputs: Inputs) -> Reasons:
         found = sorted(occlusion.every(packed(window, inputs)))
-        return Reasons.ranked([(place, name) for _, place, name in found])
+        top = next(place for _, place, name in found if name == WHOLE)
+        return Reasons(top, [(place, name) for _, place, name in found if name != WHOLE][:TOP])
 
     gradients = IntegratedGradients(trained.network)
     missed: list[float] = []
@@ -91,8 +88,8 @@ def methods_of(trained: Trained, artifact: Path) -> list[Method]:
 
     count = len(fields_of(trained.network.specification))
     return [
-        Method("occlusion through the artifact", by_device, count),
-        Method("occlusion of every field", of_everything, count),
+        Method("reasons of the device", by_device, count),
+        Method("occlusion through the artifact", of_everything, count),
         Method("integrated gradients", integrated, count, missed),
         Method(
             "gradient x input",

@@ -81,7 +81,7 @@ class IntegratedGradients:
     def __init__(self, network: Network) -> None:
         self._gated = Gated(network)
         self._shape = (self._gated.length, len(self._gated.fields))
-        self._logit, self._between = tf.function(network.logit), tf.function(self._gated)
+        self._logit = network.logit
         self._gradient_of = tf.function(self._gradient)
 
     def attribute(self, window: Window) -> Attribution:
@@ -118,7 +118,7 @@ class IntegratedGradients:
     def _logits(self, window: Window, ends: Ends) -> tuple[float, float]:
         """Of the window and of the baseline."""
         inputs = {name: tf.constant(values[None]) for name, values in window.items()}
-        usual = self._between(tf.zeros((1, *self._shape)), ends)
+        usual = self._gated(tf.zeros((1, *self._shape)), ends)
         return float(self._logit(inputs)[0, 0, 0]), float(usual[0])
 
     def _sum(self, at: npt.NDArray[np.float32], ends: Ends) -> Floats:
