@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from fraudnet.errors import InputError
 from fraudnet.review.cases import Case
 from fraudnet.review.sections import Sections
 from fraudnet.review.shown import output
@@ -53,11 +52,10 @@ class CasePanel:
         self._draw()
 
     def _draw(self) -> None:
-        self.picture.outputs = ()
         if self._case is None:
+            self.picture.outputs = ()
             return
-        try:
-            shown = self._sections.by_name[self.section.value](self._case)
-        except InputError as error:
-            shown = [paragraph(str(error))]
+        if self.section.value not in self._sections.quick:
+            self.picture.outputs = (output(paragraph("The network is asked ...")),)
+        shown = self._sections.draw(self.section.value, self._case)
         self.picture.outputs = tuple(output(each) for each in shown)

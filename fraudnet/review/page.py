@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,12 +12,21 @@ from IPython.display import HTML
 from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.explainers import ARTIFACT, MODEL, Explainers
 from fraudnet.review.figures import queue_figure
 from fraudnet.review.panel import EMPTY, ReviewPanel
-from fraudnet.review.places import DEFAULT_DATABASE, find_upwards
+from fraudnet.review.places import (
+    DEFAULT_ARTIFACT,
+    DEFAULT_DATABASE,
+    DEFAULT_MODEL,
+    find_upwards,
+)
+from fraudnet.review.sections import Sections
 from fraudnet.review.tables import paragraph, table
 from fraudnet.review.text import moment
 from fraudnet.review.verdicts import audit_trail
+
+CASES = "FRAUDNET_CASES"
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,7 @@ class Review:
 
     database: CaseDatabase
     reviewer: str
+    explainers: Explainers = field(default_factory=Explainers)
 
     def summary(self) -> HTML:
         """How many cases there are, how many wait, and which time they cover."""
@@ -47,7 +57,7 @@ class Review:
 
     def desk(self) -> ReviewPanel:
         """The widgets to review with."""
-        return ReviewPanel(self.database, self.reviewer)
+        return ReviewPanel(self.database, self.reviewer, Sections(self.database, self.explainers))
 
     def audit_trail(self, rows: int = 50) -> HTML:
         """The latest verdicts, newest first."""
@@ -62,19 +72,40 @@ def open_review(environment: Mapping[str, str] = os.environ) -> Review:
         environment: FRAUDNET_CASES, the case database, a path or a PostgreSQL URL
             (build/demo/reviews.sqlite if unset; a relative path is looked for in the working
             directory, then in each directory above it); FRAUDNET_REVIEWER, who decides (the login
-            name if unset).
+            name if unset); FRAUDNET_ARTIFACT and FRAUDNET_MODEL, which explain the cases (those of
+            the demo if the database is the demo's, else none if unset).
 
     Raises:
-        InputError: the database is not there or cannot be used.
+        InputError: the database, the artifact or the model is not there, or the database cannot be
+            used.
     """
-    named = environment.get("FRAUDNET_CASES") or str(DEFAULT_DATABASE)
+    named = environment.get(CASES) or str(DEFAULT_DATABASE)
     place: str | Path | None = named if "://" in named else find_upwards(Path(named))
     if place is None:
         raise InputError(
             f"{named}: no such file in {Path.cwd()} or above it; make the demo's case database "
-            "with `make demo`, or name yours in the environment variable FRAUDNET_CASES"
+            f"with `make demo`, or name yours in the environment variable {CASES}"
         )
-    return Review(CaseDatabase(place), environment.get("FRAUDNET_REVIEWER") or _login_name())
+    is_demo = not environment.get(CASES)
+    explainers = Explainers(
+        _given(environment, ARTIFACT, DEFAULT_ARTIFACT if is_demo else None),
+        _given(environment, MODEL, DEFAULT_MODEL if is_demo else None),
+    )
+    reviewer = environment.get("FRAUDNET_REVIEWER") or _login_name()
+    return Review(CaseDatabase(place), reviewer, explainers)
+
+
+def _given(environment: Mapping[str, str], variable: str, default: Path | None) -> Path | None:
+    """What a variable names; if it is unset the default, where that is there."""
+    if not environment.get(variable):
+        return None if default is None else find_upwards(default)
+    found = find_upwards(Path(environment[variable]))
+    if found is None:
+        raise InputError(
+            f"{environment[variable]}: not there, in {Path.cwd()} or above it; the environment "
+            f"variable {variable} names it: give another, or leave it out"
+        )
+    return found
 
 
 def _login_name() -> str:

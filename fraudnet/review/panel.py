@@ -107,8 +107,9 @@ class ReviewPanel:
             return str(paragraph(EMPTY).data)
         parts: list[Shown] = [_ELSEWHERE, table(queue[QUEUE_COLUMNS], _PAGE_ROWS)]
         if self._case is not None:
-            for name, section in self._sections.by_name.items():
-                parts += [heading(f"Case {self._case.case_id}: {name}"), *section(self._case)]
+            for name in self._sections.quick:
+                parts += [heading(f"Case {self._case.case_id}: {name}")]
+                parts += self._sections.draw(name, self._case)
         return static_html(parts)
 
     def _start(self) -> str:
