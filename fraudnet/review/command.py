@@ -76,7 +76,7 @@ def _page(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
-    execute_notebook(notebook, arguments.html, {"FRAUDNET_STORE": place})
+    execute_notebook(notebook, arguments.html, {"FRAUDNET_CASES": place})
     print(f"{arguments.html}: open it in a browser; to decide, open {notebook} in JupyterLab")
     return 0
 

@@ -1,7 +1,5 @@
-"""From a store that the scorer filled to what the network reads."""
+"""From a device that scored, through the team's database, to what the network reads."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +9,12 @@ import pytest
 from fraudnet.device import Options, Scorer
 from fraudnet.device.artifact import open_artifact
 from fraudnet.errors import InputError
-from fraudnet.review.explanations.case_sequence import (
-    case_sequence,
-    occlusion_table,
-    score_course,
-)
-from fraudnet.review.store import CaseStore
+from fraudnet.review.cases import Case, open_case
+from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.explainers import Explainers
+from fraudnet.review.explanations.case_sequence import case_sequence, occlusion_table
+from fraudnet.review.importing import import_store
 from tests.device.conftest import artifact, model, networks  # noqa: F401  (fixtures)
 from tests.device.example_network import LENGTH, reference
 from tests.device.test_many import random_stream
@@ -25,69 +23,68 @@ COUNT = 40
 
 
 @pytest.fixture
-def store(artifact: Path, tmp_path: Path) -> CaseStore:  # noqa: F811
-    path = tmp_path / "cases.sqlite"
+def case(artifact: Path, tmp_path: Path) -> Case:  # noqa: F811
+    store = tmp_path / "cases.sqlite"
     stream = random_stream(COUNT, "ab", 0.1)
-    for i, account in ((-3, "b"), (-1, "a")):
-        stream[i] = replace(stream[i], account_id=account, amount=1e9)
-    with Scorer(artifact, path, options=Options(durable=False)) as scorer:
-        for each in stream:
+    counts = {"counterparty_count_7d": 9, "counterparty_fraud_7d": 4}
+    history = [replace(each, columns={**each.columns, **counts}) for each in stream[:20]]
+    with Scorer(artifact, store, options=Options(durable=False)) as scorer:
+        scorer.add_history(history)
+        for each in stream[20:-1]:
             scorer.score(each)
-    return CaseStore(path)
+        assert scorer.score(replace(stream[-1], account_id="a", amount=1e9)).flagged
+    database = CaseDatabase(tmp_path / "reviews.sqlite", create=True, gap_hours=0)
+    import_store(database, DeviceStore(store))
+    with database.read() as connection:
+        newest = connection.exec_driver_sql("SELECT MAX(case_id) FROM flags").scalar_one()
+    return open_case(database, int(newest))
 
 
-def last_case(store: CaseStore) -> tuple[int, str, float]:
-    with store.connect() as connection:
-        row = connection.execute(
-            "SELECT case_id, transaction_id, fraud_probability FROM cases "
-            "JOIN transactions USING (transaction_id) ORDER BY case_id DESC"
-        ).fetchone()
-    return int(row[0]), str(row[1]), float(row[2])
-
-
-def test_the_window_is_the_one_that_was_scored(
-    store: CaseStore,
-    artifact: Path,  # noqa: F811
-) -> None:
-    case_id, transaction_id, probability = last_case(store)
+def test_the_window_is_the_one_that_was_scored(case: Case, artifact: Path) -> None:  # noqa: F811
     opened = open_artifact(artifact)
-    sequence = case_sequence(store, case_id, opened.contract, 2 * LENGTH)
-    assert sequence.transaction_id(0) == transaction_id
+    newest = case.flags.iloc[-1]
+    sequence = case_sequence(case, opened.contract, 2 * LENGTH)
+    assert sequence.transaction_id(0) == newest["transaction_id"]
+    probability = newest["fraud_probability"]
     assert reference(sequence.window(LENGTH))[0] == pytest.approx(probability, abs=1e-5)
     found = len(sequence.transaction_ids)
     assert sequence.inputs["valid"].tolist() == [0] * (2 * LENGTH - found) + [1] * found
+    assert sequence.knows_reputation
+    assert 9 in sequence.inputs["counterparty_count_7d"]
 
     table = occlusion_table(opened, sequence)
     top = table.iloc[0]
-    assert (top.transaction_id, top.places_before) == (transaction_id, 0)
+    assert (top.transaction_id, top.places_before) == (newest["transaction_id"], 0)
     np.testing.assert_allclose(table["fraud_probability"] + table["drop"], probability, atol=1e-5)
     assert table["fraud_probability"].is_monotonic_increasing
 
 
-def test_the_course_is_the_accounts(store: CaseStore) -> None:
-    case_id, transaction_id, probability = last_case(store)
-    course = score_course(store, case_id)
-    assert course["timestamp"].is_monotonic_increasing
-    assert course.iloc[-1]["transaction_id"] == transaction_id
-    assert course.iloc[-1]["fraud_probability"] == pytest.approx(probability)
-    with closing(sqlite3.connect(store.path)) as connection:
-        (count,) = connection.execute(
-            "SELECT COUNT(*) FROM transactions WHERE account_id = 'a'"
-        ).fetchone()
-    assert len(course) == count
-    assert len(score_course(store, case_id, weeks=0)) == 1
-
-
-def test_what_is_not_there_is_said(store: CaseStore, artifact: Path) -> None:  # noqa: F811
+def test_an_older_case_does_not_know_the_counts(case: Case, artifact: Path) -> None:  # noqa: F811
+    stored = [{k: v for k, v in entry.items() if k != "reputation"} for entry in case.stored]
     contract = open_artifact(artifact).contract
-    with pytest.raises(InputError, match="case 999: is not there"):
-        case_sequence(store, 999, contract, LENGTH)
-    case_id, transaction_id, _ = last_case(store)
-    with closing(sqlite3.connect(store.path)) as connection, connection:
-        connection.execute("DELETE FROM transactions WHERE transaction_id = ?", (transaction_id,))
-    with pytest.raises(InputError, match="its transactions were erased"):
-        score_course(store, case_id)
-    with closing(sqlite3.connect(store.path)) as connection, connection:
-        connection.execute("UPDATE transactions SET columns = '[1'")
-    with pytest.raises(InputError, match="its transactions cannot be read"):
-        case_sequence(store, case_id - 1, contract, LENGTH)
+    sequence = case_sequence(replace(case, stored=stored), contract, LENGTH)
+    assert not sequence.knows_reputation
+    assert set(sequence.inputs["counterparty_count_7d"]) <= {-1, 0}  # unknown, or padding
+
+
+def test_what_cannot_be_read_is_said(case: Case, artifact: Path) -> None:  # noqa: F811
+    contract = open_artifact(artifact).contract
+    broken = replace(case, stored=[{**case.stored[-1], "amount": 1e300}])
+    with pytest.raises(InputError, match=f"case {case.case_id}: the network cannot read its"):
+        case_sequence(broken, contract, LENGTH)
+
+
+def test_an_artifact_that_did_not_decide_the_case_is_refused(
+    case: Case,
+    artifact: Path,  # noqa: F811
+) -> None:
+    occluded, knows_reputation = Explainers(artifact).occluded(case)
+    assert knows_reputation
+    assert len(occluded) > LENGTH
+    other = replace(case, flags=case.flags.assign(artifact_sha256="ab" * 32))
+    with pytest.raises(InputError, match=r"did not decide case \d+, abababababab\.\.\. did"):
+        Explainers(artifact).occluded(other)
+    with pytest.raises(InputError, match=r"FRAUDNET_ARTIFACT, restart"):
+        Explainers().occluded(case)
+    with pytest.raises(InputError, match=r"FRAUDNET_MODEL, restart"):
+        Explainers(artifact).attributed(case)
