@@ -84,6 +84,9 @@ COMMANDS = {
         "look into a reputation snapshot, or update it", "fraudnet.device.reputation_command"
     ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
+    "cases": Command(
+        "the team's cases: import, list, assign, export, forget", "fraudnet.review.cases_command"
+    ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
 }  # fmt: skip
 

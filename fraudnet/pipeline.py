@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 Makes in DIR: the transactions (unless --data names some), model/ (the trained network),
-fraud.tflite (the artifact), feed/ (what the device is given), decisions.jsonl, cases.sqlite and,
+fraud.tflite (the artifact), feed/ (what the device is given), decisions.jsonl, cases.sqlite
+(the device's store), reviews.sqlite (the team's database of its cases) and,
 where fraudnet[review] is installed, review.html. A case store of an earlier call is kept beside.
 
 exit status: 0 done, 1 a gate or check failed, 2 wrong input
@@ -177,7 +178,7 @@ def _score(feed: "Feed", output: Path) -> None:
 
 
 def _keep_aside(store: Path) -> None:
-    """An earlier call's store may hold verdicts, so it is renamed, not removed."""
+    """An earlier call's file may hold verdicts, so it is renamed, not removed."""
     if not store.exists():
         return
     kept = store.with_name(f"{store.stem}-before-{time.strftime('%Y%m%dT%H%M%S')}.sqlite")
@@ -185,20 +186,23 @@ def _keep_aside(store: Path) -> None:
         part = Path(f"{store}{ending}")
         if part.exists():
             part.rename(f"{kept}{ending}")
-    print(f"{kept}: the case store of the call before")
+    print(f"{kept}: that of the call before")
 
 
 def _review(output: Path) -> str | None:
     if find_spec("nbclient") is None:
         print("no review page: it needs pip install 'fraudnet[review]'", file=sys.stderr)
         return None
-    from fraudnet.review import command
+    from fraudnet.review import cases_command, command
 
-    page = output / "review.html"
+    page, database = output / "review.html", output / "reviews.sqlite"
+    _keep_aside(database)
     with _step("review"):
         _call(
-            command.add_arguments, command.run, "--store", output / "cases.sqlite", "--html", page
-        )
+            cases_command.add_arguments, cases_command.run,
+            "import", output / "cases.sqlite", "--into", database,
+        )  # fmt: skip
+        _call(command.add_arguments, command.run, "--store", database, "--html", page)
     return str(page)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.postgresql import postgres as postgres
+
 if TYPE_CHECKING:
     from tests.training.world import World
 

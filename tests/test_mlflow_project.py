@@ -87,7 +87,14 @@ def mlflow_run(folder: Path, manager: str, output: Path) -> subprocess.Completed
 
 
 def check_whole_way(folder: Path, output: Path) -> None:
-    made = ("model/trained.json", "fraud.tflite", "decisions.jsonl", "cases.sqlite", "review.html")
+    made = (
+        "model/trained.json",
+        "fraud.tflite",
+        "decisions.jsonl",
+        "cases.sqlite",
+        "reviews.sqlite",
+        "review.html",
+    )
     for name in made:
         assert (output / name).stat().st_size > 0
     (run,) = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db").search_runs(["0", "1"])

@@ -48,6 +48,8 @@ CREATE INDEX transactions_by_account
     "late ones": "ALTER TABLE transactions ADD COLUMN revises TEXT",
     # Of these accounts only transactions from this moment on are held.
     "bounded history": "CREATE TABLE pruned (account_id TEXT PRIMARY KEY, kept_from_us INTEGER)",
+    # Tells the stores of many devices apart where their cases come together.
+    "device id": "INSERT INTO meta VALUES ('device_id', lower(hex(randomblob(16))))",
 }
 
 

@@ -1,14 +1,15 @@
-"""Flagged cases: the queue by expected loss, and one case with its window."""
+"""The queue of cases by expected loss, and one case with its flags and their windows."""
 
 import json
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+from sqlalchemy import text
 
 from fraudnet.errors import InputError
-from fraudnet.review.store import CaseStore
+from fraudnet.review.database import CaseDatabase
+from fraudnet.review.leases import clock_us, find_case
 
 WINDOW_COLUMNS = [
     "transaction_id", "timestamp", "amount", "gap_hours", "counterparty_id", "category",
@@ -20,101 +21,168 @@ _FIELDS = {"transaction_id", "timestamp_us", "counterparty_id", "amount"} | {
 
 _DAY_US = 86_400_000_000
 
-# A verdict that was undone is a newer row 'undecided', so the newest row is the one in force.
+# Expectations add up however much the flags of a case depend on each other.
 _QUEUE = """
-SELECT case_id, account_id, timestamp_us, amount, counterparty_id, category, fraud_probability,
-       ood_distance, fraud_probability * amount AS expected_loss, :now_us - opened_at_us AS age_us,
-       verdict
-FROM (SELECT cases.*, transactions.*, json_extract(columns, '$.category') AS category,
-        COALESCE((SELECT verdict FROM verdicts WHERE verdicts.case_id = cases.case_id
-                  ORDER BY verdict_id DESC LIMIT 1), 'undecided') AS verdict
-      FROM cases LEFT JOIN transactions USING (transaction_id))
-WHERE (:verdict IS NULL OR verdict = :verdict)
-  AND (:account_id IS NULL OR account_id = :account_id)
-  AND (:minimum_probability IS NULL OR fraud_probability >= :minimum_probability)
-  AND (:minimum_distance IS NULL OR ood_distance >= :minimum_distance)
-  AND (:minimum_amount IS NULL OR amount >= :minimum_amount)
-  AND (:maximum_age_days IS NULL OR :now_us - opened_at_us <= :maximum_age_days * :day_us)
-ORDER BY expected_loss DESC NULLS LAST, case_id
-"""
+WITH sums AS (
+  SELECT case_id, COUNT(*) AS transactions, SUM(amount) AS amount,
+         MAX(fraud_probability) AS fraud_probability, MAX(ood_distance) AS ood_distance,
+         SUM(fraud_probability * amount) AS expected_loss, MIN(opened_at_us) AS opened_at_us
+  FROM flags GROUP BY case_id),
+newest AS (
+  SELECT case_id, timestamp_us, counterparty_id, category, reasons, reason, inclusion_probability,
+         device_id, ROW_NUMBER() OVER (
+           PARTITION BY case_id ORDER BY timestamp_us DESC, transaction_id DESC) AS place
+  FROM flags),
+queue AS (
+  SELECT cases.case_id, account_id, timestamp_us, amount, counterparty_id, category,
+         fraud_probability, ood_distance, expected_loss, :now_us - opened_at_us AS age_us,
+         COALESCE(verdict, 'undecided') AS verdict, COALESCE(kind, '') AS kind,
+         transactions, reasons, reason, inclusion_probability, device_id, assigned_to,
+         CASE WHEN lease_until_us > :now_us THEN lease_holder END AS lease_holder, erased_at_us
+  FROM cases LEFT JOIN sums USING (case_id)
+  LEFT JOIN newest ON newest.case_id = cases.case_id AND newest.place = 1
+  LEFT JOIN verdicts_in_force ON verdicts_in_force.case_id = cases.case_id
+  WHERE joined_to IS NULL)
+SELECT * FROM queue"""
+_LIMITS = {
+    "verdict": "verdict = :verdict",
+    "account_id": "account_id = :account_id",
+    "minimum_probability": "fraud_probability >= :minimum_probability",
+    "minimum_distance": "ood_distance >= :minimum_distance",
+    "minimum_amount": "amount >= :minimum_amount",
+    "maximum_age_days": "age_us <= :maximum_age_us",
+    "assigned_to": "assigned_to = :assigned_to",
+    "reason": "reason = :reason",
+}
+_COLUMNS = [
+    "case_id", "account_id", "timestamp", "amount", "counterparty_id", "category",
+    "fraud_probability", "ood_distance", "expected_loss", "age", "verdict", "kind",
+    "transactions", "reasons", "reason", "inclusion_probability", "device_id", "assigned_to",
+    "lease_holder", "erased_at",
+]  # fmt: skip
+_NUMBERS = (
+    "amount", "fraud_probability", "ood_distance", "expected_loss", "inclusion_probability"
+)  # fmt: skip
+_TEXTS = (
+    "account_id", "counterparty_id", "category", "reasons", "reason", "device_id", "assigned_to",
+    "lease_holder",
+)  # fmt: skip
+_FLAG_COLUMNS = (
+    "transaction_id, timestamp_us, amount, counterparty_id, category, fraud_probability, "
+    "ood_distance, threshold, familiar, reasons, artifact_sha256, reason, inclusion_probability, "
+    "device_id, opened_at_us"
+)
+_FLAGS = text(
+    f"SELECT {_FLAG_COLUMNS}, window_json FROM flags WHERE case_id = :case_id "  # noqa: S608  (names of ours)
+    "ORDER BY timestamp_us, transaction_id"
+)
 
 
 @dataclass(frozen=True)
 class QueueFilter:
     """Which cases to list; None lets all through.
 
-    A case without a figure (its transaction was erased) passes no limit on that figure.
+    A case without a figure (its history was erased) passes no limit on that figure.
     """
 
     verdict: str | None = None  # the one in force
     account_id: str | None = None
-    minimum_probability: float | None = None
-    minimum_distance: float | None = None
-    minimum_amount: float | None = None
-    maximum_age_days: float | None = None  # since the case was opened
+    minimum_probability: float | None = None  # of the case's highest
+    minimum_distance: float | None = None  # likewise
+    minimum_amount: float | None = None  # of all its transactions together
+    maximum_age_days: float | None = None  # since its first flag
+    assigned_to: str | None = None
+    reason: str | None = None  # why it entered the queue
 
 
 @dataclass(frozen=True)
 class Case:
-    """One flagged transaction with what the scorer saw."""
+    """The flags of an account that make one case, with what the scorer saw.
+
+    Attributes:
+        case_id: of the case.
+        account_id: whose.
+        threshold: the newest flag was raised at or above it.
+        window: of the newest flag: WINDOW_COLUMNS and the further columns, oldest first, the
+            flagged one last.
+        flags: oldest first, one row each: transaction_id, timestamp (UTC), amount,
+            counterparty_id, category, fraud_probability, ood_distance, threshold, familiar (None:
+            not judged), reasons (a list of what drove the score, or None), artifact_sha256, reason
+            (why it entered the queue), inclusion_probability, device_id, opened_at (UTC).
+    """
 
     case_id: int
     account_id: str
-    threshold: float | None  # the flag was raised at or above it
-    window: pd.DataFrame  # WINDOW_COLUMNS and the further columns, oldest first, flagged one last
+    threshold: float
+    window: pd.DataFrame
+    flags: pd.DataFrame
 
 
 def list_cases(
-    store: CaseStore, criteria: QueueFilter | None = None, now_us: int | None = None
+    database: CaseDatabase, criteria: QueueFilter | None = None, now_us: int | None = None
 ) -> pd.DataFrame:
     """The queue, highest expected loss first.
 
     Args:
-        store: an open case store.
+        database: open.
         criteria: which cases; all if None.
         now_us: the moment ages count to, microseconds since 1970-01-01 UTC; the clock's if None.
 
     Returns:
-        One row a case: case_id, account_id, timestamp (UTC), amount (major units),
-        counterparty_id, category, fraud_probability, ood_distance, expected_loss (probability x
-        amount), age (Timedelta since the case was opened), verdict (the one in force). An empty
-        queue has the same columns and no rows.
+        One row a case: case_id, account_id, timestamp (UTC, of its newest transaction), amount
+        (major units, of all), counterparty_id and category (of the newest), fraud_probability and
+        ood_distance (the highest), expected_loss (probability x amount, summed), age (Timedelta
+        since its first flag), verdict and kind (in force), transactions (how many), reasons (of
+        the newest), reason and inclusion_probability (why it entered the queue), device_id (of the
+        newest), assigned_to, lease_holder (who reviews it now) and erased_at (UTC); texts that are
+        not there are None. An empty queue has the same columns and no rows.
     """
-    moment_us = time.time_ns() // 1000 if now_us is None else now_us
-    parameters = asdict(criteria or QueueFilter()) | {"now_us": moment_us, "day_us": _DAY_US}
-    with store.connect() as connection:
-        queue = pd.read_sql_query(_QUEUE, connection, params=parameters)
-    queue.insert(2, "timestamp", _utc(queue.pop("timestamp_us")))
-    queue.insert(9, "age", pd.to_timedelta(queue.pop("age_us"), unit="us"))
-    return queue
+    criteria = criteria or QueueFilter()
+    given = {k: v for k, v in vars(criteria).items() if v is not None}
+    values = given | {"now_us": clock_us(now_us)}
+    if criteria.maximum_age_days is not None:
+        values["maximum_age_us"] = round(criteria.maximum_age_days * _DAY_US)
+    where = f" WHERE {' AND '.join(_LIMITS[name] for name in given)}" if given else ""
+    query = text(f"{_QUEUE}{where} ORDER BY expected_loss DESC NULLS LAST, case_id")
+    with database.read() as connection:
+        queue = pd.read_sql_query(query, connection, params=values)
+    queue["timestamp"] = _utc(queue["timestamp_us"])
+    queue["age"] = pd.to_timedelta(queue["age_us"], unit="us")
+    queue["erased_at"] = _utc(queue["erased_at_us"])
+    queue["transactions"] = queue["transactions"].fillna(0).astype("int64")
+    for name in _NUMBERS:
+        queue[name] = queue[name].astype(float)
+    for name in _TEXTS:
+        queue[name] = queue[name].astype(object).where(queue[name].notna(), None)
+    return queue[_COLUMNS]
 
 
-def open_case(store: CaseStore, case_id: int) -> Case:
-    """One case with its window.
+def open_case(database: CaseDatabase, case_id: int) -> Case:
+    """One case with its flags and the newest one's window.
 
     Raises:
-        InputError: no such case, or its history was erased or cannot be read.
+        InputError: no such case, it was joined with another, or its history was erased or cannot
+            be read.
     """
-    where = f"{store.path}: case {case_id}"
-    with store.connect() as connection:
-        row = connection.execute(
-            "SELECT account_id, threshold, window FROM cases "
-            "LEFT JOIN transactions USING (transaction_id) WHERE case_id = ?",
-            (case_id,),
-        ).fetchone()
-        if row is None:
-            low, high = connection.execute(
-                "SELECT MIN(case_id), MAX(case_id) FROM cases"
-            ).fetchone()
-            known = "the store has no cases" if low is None else f"cases go from {low} to {high}"
-            raise InputError(f"{where} is not there; {known}")
-    account_id, threshold, window = row
-    if account_id is None or window == "[]":
-        raise InputError(f"{where}: its history was erased from the store; there is none to show")
+    with database.read() as connection:
+        account_id = find_case(database, connection, case_id)["account_id"]
+        flags = pd.read_sql_query(_FLAGS, connection, params={"case_id": case_id})
+    where = f"{database.place}: case {case_id}"
+    windows = flags.pop("window_json")
     try:
-        return Case(case_id, account_id, threshold, _window_frame(json.loads(window)))
+        entries = json.loads(windows.iloc[-1])
+        if not entries:
+            raise InputError(
+                f"{where}: its history was erased on the device; there is none to show"
+            )
+        window = _window_frame(entries)
+        flags["reasons"] = [each and json.loads(each) for each in flags["reasons"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{where}: its window cannot be read ({error!r})") from error
+    flags.insert(1, "timestamp", _utc(flags.pop("timestamp_us")))
+    flags["opened_at"] = _utc(flags.pop("opened_at_us"))
+    flags["familiar"] = flags["familiar"].astype("boolean")
+    return Case(case_id, account_id, float(flags["threshold"].iloc[-1]), window, flags)
 
 
 def _window_frame(entries: list[dict[str, Any]]) -> pd.DataFrame:

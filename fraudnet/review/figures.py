@@ -85,12 +85,11 @@ def case_figure(case: Case) -> go.Figure:
     _add_course(figure, case.window, gaps, 2)
     _add_course(figure, case.window, case.window["fraud_probability"], 3)
     _add_course(figure, case.window, case.window["ood_distance"], 4)
-    if case.threshold is not None:
-        figure.add_hline(
-            y=case.threshold, row=3, col=1, line={"color": ORANGE, "dash": "dash", "width": 1.5},
-            annotation={"text": f"threshold {case.threshold:.3g}", "font": {"color": _TEXT}},
-            annotation_position="top left",
-        )  # fmt: skip
+    figure.add_hline(
+        y=case.threshold, row=3, col=1, line={"color": ORANGE, "dash": "dash", "width": 1.5},
+        annotation={"text": f"threshold {case.threshold:.3g}", "font": {"color": _TEXT}},
+        annotation_position="top left",
+    )  # fmt: skip
     figure.update_yaxes(title_text="amount", row=1, **_scale(case.window["amount"]))
     figure.update_yaxes(
         title_text="gap", type="log", row=2,

@@ -8,8 +8,8 @@ import ipywidgets as widgets
 
 from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases, open_case
+from fraudnet.review.database import CaseDatabase
 from fraudnet.review.figures import case_figure
-from fraudnet.review.store import CaseStore
 from fraudnet.review.verdicts import VERDICTS, record_verdict, undo_verdict
 
 PLOTLY_MIME = "application/vnd.plotly.v1+json"
@@ -27,15 +27,15 @@ _WITHOUT_KERNEL = (
 
 
 class ReviewPanel:
-    """The widgets, thin over the store: every click is stored at once.
+    """The widgets, thin over the database: every click is stored at once.
 
     Args:
-        store: an open case store; its queue is offered as it is now, highest expected loss first.
+        database: open; its queue is offered as it is now, highest expected loss first.
         reviewer: who decides.
     """
 
-    def __init__(self, store: CaseStore, reviewer: str) -> None:
-        self._store = store
+    def __init__(self, database: CaseDatabase, reviewer: str) -> None:
+        self._database = database
         self.reviewer = widgets.Text(value=reviewer, description="Reviewer")
         self.chooser = widgets.Dropdown(description="Case", layout={"width": "36em"})
         self.note = widgets.Text(placeholder="why (optional)", description="Note")
@@ -66,7 +66,7 @@ class ReviewPanel:
 
     def _offer(self) -> None:
         """Lists the queue with the verdicts now in force; the case chosen stays chosen."""
-        queue = list_cases(self._store)
+        queue = list_cases(self._database)
         case_ids = queue["case_id"].tolist()
         chosen = self.chooser.value
         # New options move the choice for a moment; nothing is to be drawn then.
@@ -90,26 +90,28 @@ class ReviewPanel:
         self.picture.outputs = ()
         if self.chooser.value is None:
             return "The queue is empty: no transaction was flagged."
-        figure = case_figure(open_case(self._store, self.chooser.value))
+        figure = case_figure(open_case(self._database, self.chooser.value))
         data = {PLOTLY_MIME: json.loads(figure.to_json())}
         self.picture.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
         return f"Case {self.chooser.value} is shown."
 
     def _decide(self, verdict: str) -> str:
         case_id = self.chooser.value
-        record_verdict(self._store, case_id, verdict, self.reviewer.value, self.note.value)
+        record_verdict(self._database, case_id, verdict, self.reviewer.value, self.note.value)
         self.note.value = ""
         self._offer()
         return f"Case {case_id}: {VERDICTS[verdict]}, stored for {self.reviewer.value}."
 
     def _take_back(self) -> str:
         case_id = self.chooser.value
-        undo_verdict(self._store, case_id, self.reviewer.value)
+        undo_verdict(self._database, case_id, self.reviewer.value)
         self._offer()
         return f"Case {case_id}: undone, undecided again."
 
 
 def _label(case: Any) -> str:  # noqa: ANN401  (a row of the queue, as pandas names them)
+    if case.account_id is None:
+        return f"{case.case_id}: its history was erased ({VERDICTS[case.verdict]})"
     return (
         f"{case.case_id}: {case.amount:,.2f}, account {case.account_id}, "
         f"expected loss {case.expected_loss:,.2f} ({VERDICTS[case.verdict]})"

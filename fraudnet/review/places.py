@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-DEFAULT_STORE = Path("build/demo/cases.sqlite")
+DEFAULT_DATABASE = Path("build/demo/reviews.sqlite")
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
 
 

@@ -10,9 +10,10 @@ _UNKNOWN = "-"
 
 
 def plain(value: Any, formatter: Callable[[Any], str] = str) -> str:  # noqa: ANN401
-    """A value as text; a dash where there is none (None, NaN or NaT)."""
+    """A value as text; a dash where there is none (None, NA, NaN or NaT)."""
     # Not pandas.isna, which answers element by element for the lists a further column may hold.
-    return _UNKNOWN if value is None or value != value else formatter(value)
+    is_unknown = value is None or value is pd.NA or value != value
+    return _UNKNOWN if is_unknown else formatter(value)
 
 
 def escaped(value: Any) -> str:  # noqa: ANN401
@@ -26,3 +27,8 @@ def escaped(value: Any) -> str:  # noqa: ANN401
 def moment(value: pd.Timestamp) -> str:
     """A UTC time to the second."""
     return f"{value:%Y-%m-%d %H:%M:%S}"
+
+
+def moment_us(value: int) -> str:
+    """The same of microseconds since 1970-01-01 UTC."""
+    return moment(pd.Timestamp(value * 1000, tz="UTC"))

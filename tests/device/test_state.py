@@ -25,11 +25,10 @@ from fraudnet.device import (
 from fraudnet.device.runtime import CHOICE, RUNTIMES
 from fraudnet.device.schema import MIGRATIONS
 from fraudnet.device.transactions import DAY_US
-from fraudnet.review.store import CaseStore
-from fraudnet.review.verdicts import record_verdict
 from tests.device.conftest import write_snapshot
 from tests.device.example_network import LENGTH
 from tests.device.test_scorer import HOUR_US, START_US, transaction
+from tests.review.older_store import give_verdicts
 
 OLD = Path(__file__).parent / "data" / "store_1.sql"
 
@@ -156,9 +155,11 @@ def test_nothing_is_left_of_an_account_that_is_forgotten(artifact: Path, tmp_pat
     with Scorer(artifact, path, options=Options(durable=False, keep=LENGTH)) as scorer:
         kept = [scorer.score(each) for each in stream]
         assert all(decision.flagged for decision in kept)
-        review = CaseStore(path)
-        record_verdict(review, 2, "suspicious", "ana", "Alice said that it was her")
-        record_verdict(review, 1, "suspicious", "ana", "Bob said nothing")
+        give_verdicts(
+            path,
+            (2, "suspicious", "Alice said that it was her", "ana", 1),
+            (1, "suspicious", "Bob said nothing", "ana", 2),
+        )
         assert scorer.forget("Alice") == {"transactions": 100, "cases": 100, "verdicts": 1}
         found = bytes_of(path)
         for word in (b"Alice", b"secret", b"clinic"):

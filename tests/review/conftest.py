@@ -1,16 +1,21 @@
-"""A case store as the scorer leaves it: 30 cases of 5 accounts, hostile texts among them."""
+"""A team's database of 30 cases of 5 accounts, hostile texts among them, and its device's store."""
 
 import json
 import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 
-from fraudnet.review.store import CaseStore
+from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.importing import import_store
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -104,9 +109,52 @@ def make_histories() -> list[list[dict[str, Any]]]:
     return [account_history(account, n, seed) for n, account in enumerate(ACCOUNTS)]
 
 
+both = pytest.mark.parametrize(
+    "backend",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.xdist_group("postgres"))],
+    indirect=True,
+)
+"""Runs a test on SQLite and on a PostgreSQL server."""
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def new_source(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
+    """Names a database that is not made yet, another one each time."""
+    numbers = count()
+
+    def source() -> str:
+        if backend == "sqlite":
+            return str(tmp_path / f"reviews{next(numbers)}.sqlite")
+        url: str = request.getfixturevalue("postgres").url()
+        schema = f"s{uuid4().hex}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {schema}".encode())
+        return f"{url}&options=-csearch_path%3D{schema}"
+
+    return source
+
+
+@pytest.fixture
+def source(new_source: Callable[[], str]) -> str:
+    return new_source()
+
+
+@pytest.fixture
+def empty(source: str) -> CaseDatabase:
+    return CaseDatabase(source, create=True)
+
+
 @pytest.fixture
 def empty_path(tmp_path: Path) -> Path:
-    return make_store(tmp_path / "empty.sqlite", [])
+    """A database without cases."""
+    path = tmp_path / "empty.sqlite"
+    CaseDatabase(path, create=True)
+    return path
 
 
 @pytest.fixture
@@ -115,21 +163,24 @@ def histories() -> list[list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def store_path(tmp_path: Path, histories: list[list[dict[str, Any]]]) -> Path:
+def device_path(tmp_path: Path, histories: list[list[dict[str, Any]]]) -> Path:
     return make_store(tmp_path / "cases.sqlite", histories)
 
 
 @pytest.fixture
-def store(store_path: Path) -> CaseStore:
-    return CaseStore(store_path)
+def database(source: str, device_path: Path) -> CaseDatabase:
+    """30 cases of one flag each, numbered as on the device."""
+    database = CaseDatabase(source, create=True, gap_hours=0)
+    import_store(database, DeviceStore(device_path))
+    return database
 
 
 @pytest.fixture
-def change(store_path: Path) -> Callable[[str], None]:
-    """Runs SQL on the store behind everybody's back."""
+def change(database: CaseDatabase) -> Callable[[str], None]:
+    """Runs SQL on the database behind everybody's back."""
 
     def execute(statement: str) -> None:
-        with closing(sqlite3.connect(store_path)) as connection:
-            connection.executescript(statement)
+        with database.write() as connection:
+            connection.exec_driver_sql(statement)
 
     return execute

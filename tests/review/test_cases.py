@@ -8,7 +8,7 @@ import pytest
 
 from fraudnet.errors import InputError
 from fraudnet.review.cases import WINDOW_COLUMNS, QueueFilter, list_cases, open_case
-from fraudnet.review.store import CaseStore
+from fraudnet.review.database import CaseDatabase
 from fraudnet.review.text import plain
 from fraudnet.review.verdicts import record_verdict
 from tests.review.conftest import DAY_US, OPENED_AFTER_US, START_US, THRESHOLD
@@ -21,16 +21,18 @@ def flagged(histories: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [row for history in histories for row in history if row["flagged"]]
 
 
-def test_queue_is_ordered_by_expected_loss(store: CaseStore, flagged: list[dict[str, Any]]) -> None:
-    queue = list_cases(store, now_us=NOW_US)
+def test_queue_is_ordered_by_expected_loss(
+    database: CaseDatabase, flagged: list[dict[str, Any]]
+) -> None:
+    queue = list_cases(database, now_us=NOW_US)
     losses = [row["fraud_probability"] * row["amount"] for row in flagged]
     assert queue["expected_loss"].tolist() == pytest.approx(sorted(losses, reverse=True))
 
 
 def test_queue_tells_of_each_case_what_was_stored(
-    store: CaseStore, flagged: list[dict[str, Any]]
+    database: CaseDatabase, flagged: list[dict[str, Any]]
 ) -> None:
-    queue = list_cases(store, now_us=NOW_US).set_index("case_id").sort_index()
+    queue = list_cases(database, now_us=NOW_US).set_index("case_id").sort_index()
     for row, listed in zip(flagged, queue.itertuples(), strict=True):
         for name in ("account_id", "counterparty_id", "amount", "fraud_probability"):
             assert getattr(listed, name) == row[name]
@@ -59,35 +61,35 @@ def test_queue_tells_of_each_case_what_was_stored(
     ],
 )
 def test_filters(
-    store: CaseStore,
+    database: CaseDatabase,
     flagged: list[dict[str, Any]],
     criteria: QueueFilter,
     keeps: Callable[[dict[str, Any]], bool],
 ) -> None:
-    queue = list_cases(store, criteria, NOW_US)
+    queue = list_cases(database, criteria, NOW_US)
     assert sorted(queue["amount"]) == sorted(row["amount"] for row in flagged if keeps(row))
     assert 0 < len(queue) < 30
 
 
-def test_filter_by_the_verdict_in_force(store: CaseStore) -> None:
+def test_filter_by_the_verdict_in_force(database: CaseDatabase) -> None:
     for verdict in ("suspicious", "false_positive"):
-        record_verdict(store, 4, verdict, "ana")
-    record_verdict(store, 5, "suspicious", "ana")
-    assert list_cases(store, QueueFilter(verdict="suspicious"))["case_id"].tolist() == [5]
-    assert list_cases(store, QueueFilter(verdict="false_positive"))["case_id"].tolist() == [4]
-    assert len(list_cases(store, QueueFilter(verdict="undecided"))) == 28
+        record_verdict(database, 4, verdict, "ana")
+    record_verdict(database, 5, "suspicious", "ana")
+    assert list_cases(database, QueueFilter(verdict="suspicious"))["case_id"].tolist() == [5]
+    assert list_cases(database, QueueFilter(verdict="false_positive"))["case_id"].tolist() == [4]
+    assert len(list_cases(database, QueueFilter(verdict="undecided"))) == 28
 
 
-def test_empty_queue_has_the_columns(store: CaseStore, empty_path: Path) -> None:
-    empty = list_cases(CaseStore(empty_path))
+def test_empty_queue_has_the_columns(database: CaseDatabase, empty_path: Path) -> None:
+    empty = list_cases(CaseDatabase(empty_path))
     assert empty.empty
-    assert empty.columns.tolist() == list_cases(store).columns.tolist()
+    assert empty.columns.tolist() == list_cases(database).columns.tolist()
 
 
 def test_window_is_what_the_scorer_stored(
-    store: CaseStore, histories: list[list[dict[str, Any]]]
+    database: CaseDatabase, histories: list[list[dict[str, Any]]]
 ) -> None:
-    case = open_case(store, 3)  # the third flag of the first account
+    case = open_case(database, 3)  # the third flag of the first account
     rows = histories[0]
     last = [index for index, row in enumerate(rows) if row["flagged"]][2]
     assert case.account_id == "a-1"
@@ -108,41 +110,40 @@ def test_window_is_what_the_scorer_stored(
 
 
 def test_further_column_never_replaces_ours(
-    store: CaseStore, change: Callable[[str], None]
+    database: CaseDatabase, change: Callable[[str], None]
 ) -> None:
     entry = {
         "transaction_id": "t", "timestamp_us": START_US, "counterparty_id": None, "amount": 5.0,
         "columns": {"amount": 9e9, "tags": "x"}, "fraud_probability": None, "ood_distance": None,
     }  # fmt: skip
-    change(f"UPDATE cases SET window = '{json.dumps([entry])}' WHERE case_id = 1")
-    window = open_case(store, 1).window
+    change(f"UPDATE flags SET window_json = '{json.dumps([entry])}' WHERE case_id = 1")
+    window = open_case(database, 1).window
     assert window["amount"].tolist() == [5.0]
     assert window["tags"].tolist() == ["x"]
 
 
-def test_unknown_case(store: CaseStore) -> None:
-    with pytest.raises(InputError, match=r"cases\.sqlite: case 31 is not there"):
-        open_case(store, 31)
+def test_unknown_case(database: CaseDatabase) -> None:
+    with pytest.raises(
+        InputError, match=r"reviews0\.sqlite: case 31 is not there; cases go from 1 to 30"
+    ):
+        open_case(database, 31)
 
 
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
-        ("UPDATE cases SET window = '[]' WHERE case_id = 2", "its history was erased"),
-        ("UPDATE cases SET window = '[{' WHERE case_id = 2", "its window cannot be read"),
-        ("UPDATE cases SET window = '[{}]' WHERE case_id = 2", "its window cannot be read"),
-        ("UPDATE cases SET window = '3' WHERE case_id = 2", "its window cannot be read"),
-        (
-            "DELETE FROM transactions WHERE transaction_id = "
-            "(SELECT transaction_id FROM cases WHERE case_id = 2)",
-            "its history was erased",
-        ),
+        ("UPDATE flags SET window_json = '[]' WHERE case_id = 2", "its history was erased"),
+        ("UPDATE flags SET window_json = '[{' WHERE case_id = 2", "its window cannot be read"),
+        ("UPDATE flags SET window_json = '[{}]' WHERE case_id = 2", "its window cannot be read"),
+        ("UPDATE flags SET window_json = '3' WHERE case_id = 2", "its window cannot be read"),
     ],
 )
 def test_case_that_cannot_be_shown(
-    store: CaseStore, change: Callable[[str], None], statement: str, reason: str
+    database: CaseDatabase, change: Callable[[str], None], statement: str, reason: str
 ) -> None:
     change(statement)
     with pytest.raises(InputError, match=f"case 2: {reason}"):
-        open_case(store, 2)
-    assert 2 in list_cases(store)["case_id"].tolist()  # listed all the same, so that it is missed
+        open_case(database, 2)
+    assert (
+        2 in list_cases(database)["case_id"].tolist()
+    )  # listed all the same, so that it is missed

@@ -33,10 +33,10 @@ def test_empty_queue_makes_a_page_that_says_so(
 
 
 def test_missing_notebook_and_missing_directory(
-    store_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    empty_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    arguments = parse("--store", store_path.name, "--html", "no/page.html", "--notebook", "n.ipynb")
+    arguments = parse("--store", empty_path.name, "--html", "no/page.html", "--notebook", "n.ipynb")
     with pytest.raises(InputError, match=r"n\.ipynb: no such file here .* --notebook FILE"):
         run(arguments)
     (tmp_path / "n.ipynb").write_text("{}")
@@ -44,8 +44,8 @@ def test_missing_notebook_and_missing_directory(
         run(arguments)
 
 
-def test_missing_store(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no case store there"):
+def test_missing_database(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no case database there"):
         run(parse("--store", str(tmp_path / "none"), "--html", str(tmp_path / "page.html")))
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from fraudnet.errors import CheckFailed, InputError
 from fraudnet.review.cases import list_cases
+from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.importing import import_store
 from fraudnet.review.notebook import execute_notebook
-from fraudnet.review.store import CaseStore
 from fraudnet.review.verdicts import record_verdict
 from tests.review.conftest import HOSTILE, make_histories, make_store
 
@@ -22,32 +24,33 @@ NOTEBOOK = ROOT / "notebooks" / "review_flagged_cases.ipynb"
 NOTE = "customer <b>denies</b> it"
 
 
-def environment(store: Path) -> dict[str, str]:
-    return {"FRAUDNET_STORE": str(store), "FRAUDNET_REVIEWER": "ana"}
+def environment(database: str) -> dict[str, str]:
+    return {"FRAUDNET_STORE": database, "FRAUDNET_REVIEWER": "ana"}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> CaseStore:
+def database(tmp_path_factory: pytest.TempPathFactory) -> CaseDatabase:
     """The riskiest undecided case is of the account with a hostile name."""
-    path = tmp_path_factory.mktemp("review") / "cases.sqlite"
-    store = CaseStore(make_store(path, make_histories()))
-    queue = list_cases(store)
+    folder = tmp_path_factory.mktemp("review")
+    database = CaseDatabase(folder / "reviews.sqlite", create=True, gap_hours=0)
+    import_store(database, DeviceStore(make_store(folder / "cases.sqlite", make_histories())))
+    queue = list_cases(database)
     assert queue["account_id"][0] == "<i>a-5</i>"
-    record_verdict(store, int(queue["case_id"][1]), "confirmed_fraud", "ben", NOTE)
-    return store
+    record_verdict(database, int(queue["case_id"][1]), "confirmed_fraud", "ben", NOTE)
+    return database
 
 
 @pytest.fixture(scope="module")
-def page(store: CaseStore) -> Path:
+def page(database: CaseDatabase) -> Path:
     """The committed notebook, executed in a kernel of its own."""
-    page = store.path.with_name("review.html")
-    execute_notebook(NOTEBOOK, page, environment(store.path))
+    page = Path(database.place).with_name("review.html")
+    execute_notebook(NOTEBOOK, page, environment(database.place))
     return page
 
 
-def test_page_shows_the_cases(store: CaseStore, page: Path) -> None:
+def test_page_shows_the_cases(database: CaseDatabase, page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    riskiest = list_cases(store).iloc[0]
+    riskiest = list_cases(database).iloc[0]
     assert "30 cases from 2024-06-" in text
     assert "29 undecided" in text
     assert f"<td>{riskiest['expected_loss']:,.2f}</td>" in text

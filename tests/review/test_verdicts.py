@@ -1,8 +1,5 @@
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from functools import partial
-from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,95 +7,146 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fraudnet.errors import InputError
+from fraudnet.review import database as module
 from fraudnet.review.cases import list_cases
-from fraudnet.review.store import CaseStore
+from fraudnet.review.database import CaseDatabase
 from fraudnet.review.verdicts import VERDICTS, audit_trail, record_verdict, undo_verdict
+from tests.review.conftest import both
 
 
-def in_force(store: CaseStore, case_id: int) -> str:
-    return str(list_cases(store).set_index("case_id")["verdict"][case_id])
+def in_force(database: CaseDatabase, case_id: int) -> str:
+    return str(list_cases(database).set_index("case_id")["verdict"][case_id])
 
 
-def test_newest_verdict_is_in_force_and_all_stay(store: CaseStore) -> None:
+@both
+def test_newest_verdict_is_in_force_and_all_stay(database: CaseDatabase) -> None:
     earliest = pd.Timestamp.now("UTC").floor("us")
-    record_verdict(store, 7, "suspicious", " ana ", " odd hour ")
-    record_verdict(store, 7, "confirmed_fraud", "ben")
-    trail = audit_trail(store)
-    assert in_force(store, 7) == "confirmed_fraud"
+    record_verdict(database, 7, "suspicious", " ana ", " odd hour ")
+    record_verdict(database, 7, "confirmed_fraud", "ben", kind="card testing")
+    trail = audit_trail(database)
+    assert in_force(database, 7) == "confirmed_fraud"
     assert trail["verdict"].tolist() == ["suspicious", "confirmed_fraud"]
+    assert trail["kind"].tolist() == ["", "card testing"]
     assert trail["reviewer"].tolist() == ["ana", "ben"]
     assert trail["note"].tolist() == ["odd hour", ""]
+    assert trail["transactions"].tolist() == [1, 1]
     assert trail["decided_at"].between(earliest, pd.Timestamp.now("UTC")).all()
+    pd.testing.assert_frame_equal(audit_trail(database, 7), trail)
+    assert audit_trail(database, 8).empty
 
 
-def test_undo_is_a_further_row_that_says_what_it_undoes(store: CaseStore) -> None:
-    record_verdict(store, 7, "confirmed_fraud", "ana")
-    undo_verdict(store, 7, "ben")
-    assert in_force(store, 7) == "undecided"
-    undone = audit_trail(store).iloc[-1]
+@both
+def test_undo_is_a_further_row_that_says_what_it_undoes(database: CaseDatabase) -> None:
+    record_verdict(database, 7, "confirmed_fraud", "ana")
+    undo_verdict(database, 7, "ben")
+    assert in_force(database, 7) == "undecided"
+    undone = audit_trail(database).iloc[-1]
     assert undone["note"] == "undoes verdict 1 (confirmed_fraud by ana)"
-    assert undone["reviewer"] == "ben"
+    assert (undone["reviewer"], undone["undoes"]) == ("ben", 1)
     with pytest.raises(InputError, match="case 7 has no verdict to undo"):
-        undo_verdict(store, 7, "ben")
-    assert len(audit_trail(store)) == 2
+        undo_verdict(database, 7, "ben")
+    assert len(audit_trail(database)) == 2
 
 
-def test_undo_needs_a_verdict(store: CaseStore) -> None:
+def test_undo_needs_a_verdict(database: CaseDatabase) -> None:
     with pytest.raises(InputError, match="case 7 has no verdict to undo"):
-        undo_verdict(store, 7, "ana")
-    assert audit_trail(store).empty
+        undo_verdict(database, 7, "ana")
+    assert audit_trail(database).empty
 
 
 @pytest.mark.parametrize(
-    ("case_id", "verdict", "reviewer", "message"),
+    ("case_id", "verdict", "reviewer", "more", "message"),
     [
-        (99, "suspicious", "ana", "case 99 is not there; no verdict was stored"),
-        (7, "fraud", "ana", "verdict 'fraud': expected one of confirmed_fraud, suspicious"),
-        (7, "suspicious", "  ", "reviewer: empty"),
+        (99, "suspicious", "ana", {}, "case 99 is not there; cases go from 1 to 30"),
+        (7, "fraud", "ana", {}, "verdict 'fraud': expected one of confirmed_fraud, suspicious"),
+        (7, "suspicious", "  ", {}, "reviewer: empty"),
+        (7, "suspicious", "ana", {"kind": "theft"}, "kind 'theft': only confirmed fraud has one"),
+        (
+            7,
+            "suspicious",
+            "ana",
+            {"transaction_ids": ["t-0-17"]},
+            "transaction 't-0-17' is covered",
+        ),
+        (7, "suspicious", "ana", {"transaction_ids": []}, "no transaction is covered"),
     ],
 )
 def test_refused_verdicts_leave_no_trace(
-    store: CaseStore, case_id: int, verdict: str, reviewer: str, message: str
+    database: CaseDatabase,
+    case_id: int,
+    verdict: str,
+    reviewer: str,
+    more: dict[str, Any],
+    message: str,
 ) -> None:
     with pytest.raises(InputError, match=message):
-        record_verdict(store, case_id, verdict, reviewer)
-    assert audit_trail(store).empty
+        record_verdict(database, case_id, verdict, reviewer, **more)
+    assert audit_trail(database).empty
 
 
 @pytest.mark.parametrize(
     "statement",
     [
         "UPDATE verdicts SET verdict = 'false_positive'",
+        "UPDATE verdicts SET note = ''",  # only of a case that was erased
         "DELETE FROM verdicts",
-        "INSERT OR REPLACE INTO verdicts VALUES (1, 7, 'false_positive', '', 'eve', 0)",
+        "UPDATE verdict_flags SET flag_id = 1",
+        "DELETE FROM verdict_flags",
     ],
 )
-def test_database_itself_refuses_changes(
-    store: CaseStore, store_path: Path, statement: str
-) -> None:
-    record_verdict(store, 7, "confirmed_fraud", "ana")
-    before = audit_trail(store)
+@both
+def test_database_itself_refuses_changes(database: CaseDatabase, statement: str) -> None:
+    record_verdict(database, 7, "confirmed_fraud", "ana", "said so")
+    before = audit_trail(database)
     with (
-        closing(sqlite3.connect(store_path)) as connection,
-        pytest.raises(sqlite3.IntegrityError, match="append only"),
+        pytest.raises(InputError, match="verdicts are append only"),
+        database.write() as connection,
     ):
-        connection.execute(statement)
-    pd.testing.assert_frame_equal(audit_trail(store), before)
+        connection.exec_driver_sql(statement)
+    pd.testing.assert_frame_equal(audit_trail(database), before)
 
 
-def test_locked_store_ends_in_one_line(store: CaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0))
-    with closing(sqlite3.connect(store.path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(InputError, match="database is locked"):
-            record_verdict(store, 7, "suspicious", "ana")
+@both
+def test_each_database_refuses_its_own_way_round(database: CaseDatabase, backend: str) -> None:
+    record_verdict(database, 7, "confirmed_fraud", "ana")
+    statement = {
+        "sqlite": "REPLACE INTO verdicts VALUES (1, 7, 'suspicious', '', '', '', 0, 0, 0)",
+        "postgresql": "TRUNCATE verdicts CASCADE",
+    }[backend]
+    with (
+        pytest.raises(InputError, match="verdicts are append only"),
+        database.write() as connection,
+    ):
+        connection.exec_driver_sql(statement)
+    assert in_force(database, 7) == "confirmed_fraud"
 
 
-def test_verdicts_of_many_at_once_all_stay(store: CaseStore) -> None:
+@both
+def test_a_clock_that_goes_back_does_not_bring_an_older_verdict_into_force(
+    database: CaseDatabase,
+) -> None:
+    record_verdict(database, 7, "suspicious", "ana", now_us=2_000_000)
+    record_verdict(database, 7, "false_positive", "ben", now_us=1_000_000)
+    assert in_force(database, 7) == "false_positive"
+
+
+@both
+def test_verdicts_of_many_at_once_all_stay(database: CaseDatabase) -> None:
     names = [f"analyst {number}" for number in range(24)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: record_verdict(store, 7, "suspicious", name), names))
-    assert sorted(audit_trail(store)["reviewer"]) == sorted(names)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: record_verdict(database, 7, "suspicious", name), names))
+    assert sorted(audit_trail(database)["reviewer"]) == sorted(names)
+
+
+def test_locked_database_ends_in_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TIMEOUT_S", 0.0)
+    database = CaseDatabase(source, create=True)
+    with (
+        database.write(),
+        pytest.raises(InputError, match="database is locked"),
+        CaseDatabase.write(database),
+    ):
+        pass
 
 
 STEPS = st.lists(st.tuples(st.integers(1, 3), st.sampled_from([*VERDICTS, "undo"])), max_size=8)
@@ -106,28 +154,30 @@ STEPS = st.lists(st.tuples(st.integers(1, 3), st.sampled_from([*VERDICTS, "undo"
 
 @given(steps=STEPS)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_any_order_of_verdicts_and_undos(store: CaseStore, steps: list[tuple[int, str]]) -> None:
+def test_any_order_of_verdicts_and_undos(
+    database: CaseDatabase, steps: list[tuple[int, str]]
+) -> None:
     expected: dict[int, str] = {}
-    for case_id in (1, 2, 3):  # a known start, since the store outlives an example
-        record_verdict(store, case_id, "undecided", "ana")
+    for case_id in (1, 2, 3):  # a known start, since the database outlives an example
+        record_verdict(database, case_id, "undecided", "ana")
         expected[case_id] = "undecided"
-    before = audit_trail(store)
+    before = audit_trail(database)
     rows = len(before)
     for case_id, step in steps:
         if step != "undo":
-            record_verdict(store, case_id, step, "ana")
+            record_verdict(database, case_id, step, "ana")
         elif expected[case_id] == "undecided":
             with pytest.raises(InputError, match="no verdict to undo"):
-                undo_verdict(store, case_id, "ana")
+                undo_verdict(database, case_id, "ana")
             continue
         else:
-            undo_verdict(store, case_id, "ana")
+            undo_verdict(database, case_id, "ana")
         expected[case_id] = "undecided" if step == "undo" else step
         rows += 1
-    trail = audit_trail(store)
+    trail = audit_trail(database)
     pd.testing.assert_frame_equal(trail.head(len(before)), before)
     assert len(trail) == rows
     for case_id, verdict in expected.items():
-        assert in_force(store, case_id) == verdict
+        assert in_force(database, case_id) == verdict

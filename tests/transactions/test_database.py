@@ -21,7 +21,7 @@ from fraudnet.transactions.place import name_of, place_of
 from fraudnet.transactions.reading import ReadOptions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.sources import database
-from tests.transactions.conftest import Server
+from tests.postgresql import Server
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 LENIENT = ReadOptions(max_bad_share=1.0, now=NOW)

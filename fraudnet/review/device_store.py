@@ -1,0 +1,223 @@
+"""What a device's store gives to the team: its flags with their windows, and older verdicts."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
+from fraudnet.errors import InputError
+
+_MAGIC = b"SQLite format 3\0"
+_ID_ONCE_MADE = 12  # hexadecimal digits of an id that is derived
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A transaction on its way into the queue, with what the analyst needs of it.
+
+    Attributes:
+        transaction_id: of the transaction.
+        account_id: as the device keeps it, which may be a keyed hash.
+        timestamp_us: of the transaction, microseconds since 1970-01-01 UTC.
+        amount: major units.
+        counterparty_id: or None.
+        category: or None.
+        fraud_probability: as the device decided.
+        ood_distance: likewise.
+        threshold: that it was compared with.
+        familiar: whether the artifact knew its like; None: not judged.
+        reasons: JSON list; None: not looked for.
+        artifact_sha256: what decided.
+        opened_at_us: when it was put forward, microseconds since 1970-01-01 UTC.
+        window_json: JSON list of the window's transactions, this one last.
+        reason: why it enters the queue: 'flagged', or chosen for learning: 'uncertain',
+            'unfamiliar' or 'random'.
+        inclusion_probability: with which it was chosen, in (0, 1]; 1 where it was flagged.
+    """
+
+    transaction_id: str
+    account_id: str
+    timestamp_us: int
+    amount: float
+    counterparty_id: str | None
+    category: str | None
+    fraud_probability: float
+    ood_distance: float
+    threshold: float
+    familiar: bool | None
+    reasons: str | None
+    artifact_sha256: str
+    opened_at_us: int
+    window_json: str
+    reason: str = "flagged"
+    inclusion_probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class OldVerdict:
+    """A verdict that was given in the device's own store, before there was a team's."""
+
+    verdict_id: int
+    transaction_id: str
+    verdict: str
+    note: str
+    reviewer: str
+    decided_at_us: int
+
+
+class DeviceStore:
+    """A device's store, only read.
+
+    Args:
+        path: the SQLite file that `fraudnet score --store` wrote.
+        device_id: of the device; None: the id that the store holds, or one that is derived from
+            its first case where an older fraudnet wrote it.
+
+    Raises:
+        InputError: no such file, encrypted, no device's store, or of a newer fraudnet.
+    """
+
+    def __init__(self, path: Path, device_id: str | None = None) -> None:
+        self.path = path
+        self._refuse_other_files()
+        with self._connect() as connection:
+            self._check(connection)
+            self.account_key = self._meta(connection, "account_key")
+            self.device_id = device_id or self._own_id(connection)
+            self.has_verdicts = "verdicts" in self._tables(connection)
+
+    def flagged_ids(self) -> list[str]:
+        """Transaction ids of all that was flagged, in the order of its cases."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT transaction_id FROM cases JOIN transactions USING (transaction_id) "
+                "WHERE fraud_probability IS NOT NULL ORDER BY case_id"
+            )
+            return [transaction_id for (transaction_id,) in rows]
+
+    def flags(self, transaction_ids: Sequence[str]) -> list[Flag]:
+        """The flags of some transactions, in their order.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        with self._connect() as connection:
+            columns = {
+                name for (name,) in connection.execute(
+                    "SELECT name FROM pragma_table_info('transactions')"
+                )
+            }  # fmt: skip
+            familiar, reasons = (
+                name if name in columns else "NULL" for name in ("familiar", "reasons")
+            )
+            query = (  # names of ours alone
+                "SELECT transaction_id, account_id, timestamp_us, amount, counterparty_id, "  # noqa: S608
+                "columns, fraud_probability, ood_distance, threshold, "
+                f"{familiar}, {reasons}, artifact_sha256, opened_at_us, window "
+                "FROM cases JOIN transactions USING (transaction_id) WHERE transaction_id = ?"
+            )
+            return [
+                self._flag(connection.execute(query, (transaction_id,)).fetchone())
+                for transaction_id in transaction_ids
+            ]
+
+    def verdicts(self) -> list[OldVerdict]:
+        """Verdicts of an older review, in the order in which they were given."""
+        if not self.has_verdicts:
+            return []
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT verdict_id, transaction_id, verdict, verdicts.note, reviewer, "
+                "decided_at_us FROM verdicts JOIN cases USING (case_id) ORDER BY verdict_id"
+            )
+            return [OldVerdict(*row) for row in rows]
+
+    def _flag(self, row: tuple[object, ...]) -> Flag:
+        transaction_id, account_id, timestamp_us, amount, counterparty_id, columns, *rest = row
+        probability, distance, threshold, familiar, reasons, *further = rest
+        try:
+            category = json.loads(str(columns)).get("category")
+        except (ValueError, AttributeError) as error:
+            raise InputError(
+                f"{self.path}: the columns of transaction {transaction_id!r} cannot be read "
+                f"({error}); the store is damaged: score again into a new one"
+            ) from error
+        return Flag(
+            transaction_id, account_id, timestamp_us, amount,  # type: ignore[arg-type]
+            counterparty_id,  # type: ignore[arg-type]
+            None if category is None else str(category),
+            probability, distance, threshold,  # type: ignore[arg-type]
+            None if familiar is None else bool(familiar),
+            reasons, *further,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise InputError(
+                f"{self.path}: cannot be read as a device's store ({error})"
+            ) from error
+
+    def _refuse_other_files(self) -> None:
+        try:
+            with self.path.open("rb") as file:
+                head = file.read(len(_MAGIC))
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: {error.strerror}; give the file that `fraudnet score --store` wrote"
+            ) from error
+        if head != _MAGIC:
+            raise InputError(
+                f"{self.path}: is encrypted, or no SQLite file; expected the plain file that "
+                "`fraudnet score --store` writes (decrypt an encrypted one first, with "
+                "SQLCipher's sqlcipher_export)"
+            )
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        tables = self._tables(connection)
+        if "flags" in tables:
+            raise InputError(f"{self.path}: is a team's case database, not a device's store")
+        if missing := {"meta", "transactions", "cases"} - tables:
+            raise InputError(
+                f"{self.path}: not a device's store (no table {', '.join(sorted(missing))}); "
+                "expected the file that `fraudnet score --store` writes"
+            )
+        version = self._meta(connection, "schema_version")
+        done = (
+            {name for (name,) in connection.execute("SELECT name FROM migrations")}
+            if "migrations" in tables
+            else set()
+        )
+        further = sorted(done - MIGRATIONS.keys())
+        if version not in READABLE_VERSIONS or further:
+            found = f"the migration {further[0]!r}" if further else f"schema version {version}"
+            raise InputError(
+                f"{self.path}: has {found}, which this fraudnet does not know; "
+                "upgrade with `pip install --upgrade fraudnet`"
+            )
+
+    def _own_id(self, connection: sqlite3.Connection) -> str:
+        if own := self._meta(connection, "device_id"):
+            return own
+        first = connection.execute(
+            "SELECT transaction_id, opened_at_us FROM cases ORDER BY case_id LIMIT 1"
+        ).fetchone()
+        return f"unnamed-{sha256(repr(first).encode()).hexdigest()[:_ID_ONCE_MADE]}"
+
+    @staticmethod
+    def _tables(connection: sqlite3.Connection) -> set[str]:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+        return {name for (name,) in connection.execute(query)}
+
+    @staticmethod
+    def _meta(connection: sqlite3.Connection, key: str) -> str | None:
+        row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row and str(row[0])
