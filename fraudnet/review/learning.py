@@ -85,7 +85,7 @@ class Chosen:
 def choose(
     probability: Floats,
     distance: Floats,
-    threshold: float,
+    threshold: Floats | float,
     budget: int,
     shares: Shares,
     seed: int,
@@ -105,7 +105,7 @@ def choose(
     Args:
         probability: [N] of fraud.
         distance: [N] from the familiar.
-        threshold: probability from which on a transaction is flagged.
+        threshold: probability from which on a transaction is flagged; of all, or [N] of each.
         budget: how many are looked at, at most.
         shares: of the budget.
         seed: of the draw.

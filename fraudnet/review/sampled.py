@@ -23,13 +23,13 @@ class Reviewed:
         is_fraud: [n] by their verdicts: 1, 0, or -1 where there is none.
         inclusion_probability: [n] with which each was to be chosen.
         alerted: [n] whether it is an alert of whom the figures are about.
-        population: N, all that could have been chosen.
+        population: N, all that could have been chosen; None: as many as those chosen stand for.
     """
 
     is_fraud: npt.NDArray[np.int8]
     inclusion_probability: Floats
     alerted: Mask
-    population: int
+    population: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,14 @@ def sampled_figures(reviewed: Reviewed) -> SampledFigures:
     "A Generalization of Sampling Without Replacement From a Finite Universe", section 3); shares of
     two estimated totals after Hajek 1971. One without a verdict hands its weight to those of its
     kind, alerted or not, certain or drawn (Oh and Scheuren 1983, "Weighting Adjustment for Unit
-    Nonresponse"). The intervals of recall and prevalence are about the N transactions and say what
-    the draw leaves open: a weighted count of rare frauds after Fay and Feuer 1997, "Confidence
-    Intervals for Directly Standardized Rates: A Method Based on the Gamma Distribution", which hold
-    where none was found, too. That of precision is Wilson's at the effective number of alerts (Kish
-    1965, "Survey Sampling", section 11.2).
+    Nonresponse"). Verdicts are taken for the truth: where one in fifty of the genuine is called a
+    fraud, the prevalence is overestimated by up to a fiftieth.
+
+    The intervals of recall and prevalence are about the N transactions and say what the draw leaves
+    open: a weighted count of rare frauds after Fay and Feuer 1997, "Confidence Intervals for
+    Directly Standardized Rates: A Method Based on the Gamma Distribution", which holds where none
+    was found, too. That of precision is Wilson's at the effective number of alerts (Kish 1965,
+    "Survey Sampling", section 11.2).
 
     Args:
         reviewed: of a period; one whose choice left something out must hold some drawn at random.
@@ -71,20 +74,21 @@ def sampled_figures(reviewed: Reviewed) -> SampledFigures:
     caught = _total(weight * (is_fraud & alerted), certain, weight[alerted & ~certain])
     missed = _total(weight * (is_fraud & ~alerted), certain, weight[~alerted & ~certain])
     frauds = _total(weight * is_fraud, certain, weight[~certain])
+    population = reviewed.population or float(weight.sum())
     return SampledFigures(
         recall=_share_of(caught, missed),
         precision=_precision(is_fraud[alerted], weight[alerted]),
-        prevalence=_scaled(frauds, 1 / reviewed.population),
+        prevalence=_scaled(frauds, 1 / population),
     )
 
 
 def _decided(reviewed: Reviewed) -> tuple[Mask, Floats, Mask, Mask]:
     """Of those with a verdict: is_fraud, weight, alerted, certain, [m] each."""
     certain = reviewed.inclusion_probability >= 1
-    if certain.all() and len(certain) < reviewed.population:
+    if certain.all() and len(certain) != reviewed.population:
         raise InputError(
             f"none of the {len(certain)} chosen was drawn at random, so they say nothing of the "
-            f"{reviewed.population - len(certain)} others; choose with a random share"
+            "others; choose some with a random share (fraudnet cases choose --random)"
         )
     decided = reviewed.is_fraud >= 0
     weight = 1 / reviewed.inclusion_probability

@@ -208,12 +208,13 @@ def test_those_without_a_verdict_hand_their_weight_to_their_kind() -> None:
     assert found.prevalence.value == pytest.approx((1 + 2 * 5) / 22)
     assert found.recall is not None
     assert found.recall.value == pytest.approx(1 / 11)
+    assert sampled_figures(Reviewed(some, probability, alerted)) == found
 
 
 def test_what_cannot_be_told_is_refused() -> None:
     alerts = np.ones(3, bool)
     verdicts = np.array([1, 0, 1], np.int8)
-    with pytest.raises(InputError, match="nothing of the 97 others"):
+    with pytest.raises(InputError, match="they say nothing of the others"):
         sampled_figures(Reviewed(verdicts, np.ones(3), alerts, 100))
     with pytest.raises(InputError, match="none of the 2 chosen that are not alerted and random"):
         sampled_figures(
