@@ -39,11 +39,14 @@ class Policy:
         retrained: whether the network learns, every month.
         everything: whether the label of every transaction arrives, after the delay.
         shares: of the alert budget that go to learning.
+        dissected: whether it is there to show what one of the reasons does alone, which is measured
+            where the fewest frauds are reported.
     """
 
     retrained: bool = True
     everything: bool = False
     shares: Shares = NO_LEARNING
+    dissected: bool = False
 
     @property
     def reads_reports(self) -> bool:
@@ -54,7 +57,10 @@ class Policy:
 POLICIES = {
     "never_retrained": Policy(retrained=False),
     "verdicts": Policy(),
-    "verdicts_and_learning": Policy(shares=Shares(uncertain=0.05, unfamiliar=0.05, random=0.1)),
+    "verdicts_and_learning": Policy(shares=Shares(uncertain=0.04, unfamiliar=0.12, random=0.04)),
+    "uncertain_alone": Policy(shares=Shares(uncertain=0.2), dissected=True),
+    "unfamiliar_alone": Policy(shares=Shares(unfamiliar=0.2), dissected=True),
+    "random_alone": Policy(shares=Shares(random=0.2), dissected=True),
     "all_labels": Policy(everything=True),
 }
 
