@@ -32,7 +32,10 @@ SOURCES = (
     "benchmarks/feedback_world.py",
     "fraudnet/network",
     "fraudnet/review/learning.py",
-    "fraudnet/training",
+    "fraudnet/training/batches.py",
+    "fraudnet/training/fitting.py",
+    "fraudnet/training/scoring.py",
+    "fraudnet/training/sentinel.py",
     "fraudnet/transactions/simulated_fraud.py",
     "fraudnet/transactions/simulated_population.py",
     "fraudnet/transactions/simulator.py",
@@ -66,12 +69,14 @@ class Summary:
     Attributes:
         policy: its name.
         reported_share: of the frauds that customers report; None where that does not matter.
+        worlds: how many.
         figures: of each name of FIGURES, and `later_recall`: at the budget in the second half of
             the year; [mean, standard deviation].
     """
 
     policy: str
     reported_share: float | None
+    worlds: int
     figures: dict[str, tuple[float, float]]
 
 
@@ -228,7 +233,8 @@ def summary(rows: "Sequence[Row]") -> list[Summary]:
         figures = {name: _over_worlds(own, name) for name in FIGURES}
         later = [row for row in own if row.month > half]
         figures["later_recall"] = _over_worlds(later, "recall_at_budget")
-        found.append(Summary(policy, share, figures))
+        worlds = len({row.seed for row in own})
+        found.append(Summary(policy, share, worlds, figures))
     return found
 
 
@@ -241,21 +247,20 @@ def _over_worlds(rows: "Sequence[Row]", name: str) -> tuple[float, float]:
 
 def table(rows: "Sequence[Row]") -> Table:
     """A line a policy."""
-    worlds = len({row.seed for row in rows})
     made = Table(
         title="What is found with the same alert budget, by what the network learns from",
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
-        caption=f"mean of the months, ± standard deviation between {worlds} worlds; of ranking: "
+        caption="mean of the months, ± standard deviation between worlds; of ranking: "
         "recall had the whole budget gone to the highest scores",
     )
     made.add_column("policy", no_wrap=True)
-    for heading in ("recall", "later half", "of ranking", "precision"):
+    for heading in ("worlds", "recall", "later half", "of ranking", "precision"):
         made.add_column(heading, justify="right", no_wrap=True)
     for each in summary(rows):
         names = ("recall_at_budget", "later_recall", "recall_of_ranking", "precision")
         cells = ["{:.3f} ± {:.3f}".format(*each.figures[name]) for name in names]
-        made.add_row(label(each.policy, each.reported_share), *cells)
+        made.add_row(label(each.policy, each.reported_share), str(each.worlds), *cells)
     return made
 
 
