@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import mean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -141,7 +142,8 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     }
     earlier = _earlier(arguments.json, shared) if arguments.resume else []
     rows = [Row(**row) for row in earlier]
-    for months in measure(conditions, arguments, rows):
+    # First what is there already, under the present command.
+    for months in chain([[]], measure(conditions, arguments, rows)):
         rows += months
         if arguments.json:
             report = {"command": command, **shared}

@@ -48,23 +48,26 @@ class Shares:
             raise InputError(f"the shares {vars(self)} are more than the whole alert budget")
 
     def counts(self, budget: int) -> dict[Reason, int]:
-        """How many transactions each share of a budget is, to the nearest one.
+        """How many transactions each share of a budget is, all together the budget.
 
         Raises:
             InputError: a share that is not 0 would come to none.
         """
-        counts: dict[Reason, int] = {
-            "uncertain": round(self.uncertain * budget),
-            "unfamiliar": round(self.unfamiliar * budget),
-            "random": round(self.random * budget),
+        shares: dict[Reason, float] = {
+            "uncertain": self.uncertain, "unfamiliar": self.unfamiliar, "random": self.random
+        }  # fmt: skip
+        # The sums are rounded, not the shares, which might then be more than the budget.
+        ends = np.floor(np.cumsum([*shares.values()]) * budget + 0.5).astype(int)
+        counts = {
+            name: int(count) for name, count in zip(shares, np.diff(ends, prepend=0), strict=True)
         }
         for name, count in counts.items():
-            if not count and vars(self)[name]:
+            if not count and shares[name]:
                 raise InputError(
-                    f"share {name} of {vars(self)[name]} comes to none of a budget of {budget}; "
+                    f"share {name} of {shares[name]} comes to none of a budget of {budget}; "
                     "raise it, or choose for more days at once"
                 )
-        return {"flagged": max(0, budget - sum(counts.values())), **counts}
+        return {"flagged": budget - sum(counts.values()), **counts}
 
 
 @dataclass(frozen=True)

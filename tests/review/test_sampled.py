@@ -57,6 +57,19 @@ def test_without_shares_the_whole_budget_is_the_flagged() -> None:
         assert (probability[chosen.rows] >= 0.2).all()
 
 
+@given(st.integers(3, 200), st.tuples(*[st.integers(1, 9)] * 3))
+def test_the_shares_are_the_budget_together(budget: int, parts: tuple[int, ...]) -> None:
+    shares = Shares(*(part / sum(parts) for part in parts))
+    try:
+        counts = shares.counts(budget)
+    except InputError:
+        assert budget * min(parts) < sum(parts)
+        return
+    assert sum(counts.values()) == budget
+    for name, part in zip(("uncertain", "unfamiliar", "random"), parts, strict=True):
+        assert abs(counts[name] - budget * part / sum(parts)) <= 1  # type: ignore[index]
+
+
 def test_the_same_seed_chooses_the_same_and_another_other_random_ones() -> None:
     first, again, other = (choose(*scored(), 0.2, 40, SHARES, seed=seed) for seed in (1, 1, 2))
     assert by_reason(first) == by_reason(again)
