@@ -42,6 +42,7 @@ SOURCES = (
     "fraudnet/transactions/simulator.py",
     "fraudnet/windows",
 )
+WIDTH = 110  # that the table takes
 COLOURS = ("#999999", "#0072B2", "#D55E00", "#009E73")  # Okabe and Ito: told apart by all
 FIGURES = ("recall_at_budget", "recall_of_ranking", "precision")
 
@@ -150,7 +151,9 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
             report |= {"summary": [asdict(each) for each in summary(rows)]}
             report |= {"rows": [asdict(row) for row in rows]}
             write_results(arguments.json, report)
-    Console().print(table(rows))
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table(rows))
     if arguments.json:
         plot(rows, arguments.json.with_suffix(".png"))
 
