@@ -113,7 +113,7 @@ def fit(fold: Fold, config: TrainingConfig) -> Fit:
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:
     """Seconds of a fit but for its first step, and of that: all data compile alike."""
-    compiled, first = fitting._compiled_step, list[float]()
+    compiled, first = fitting.compiled_step, list[float]()
 
     def watched(*arguments: Any) -> Callable[..., Any]:  # noqa: ANN401  (whatever it is given)
         step = compiled(*arguments)
@@ -130,6 +130,6 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
         return once_timed
 
     begin = time.perf_counter()
-    with patch.object(fitting, "_compiled_step", watched):
+    with patch.object(fitting, "compiled_step", watched):
         work()
     return time.perf_counter() - begin - first[0], first[0]

@@ -217,3 +217,26 @@ def test_figures_of_reasons_are_those_of_the_committed_run() -> None:
     for method in ("reasons of the device", "integrated gradients"):
         assert found[method]["planted_cause_recall"] >= 0.9
     assert run["command"] in text
+
+
+def test_what_verdicts_teach_is_that_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "feedback.json").read_text())
+    text = " ".join(README.split())
+    assert len({row["month"] for row in run["rows"]}) == 12
+    assert f"`{run['command'].removesuffix(' --resume')}`" in text
+    conditions = run["conditions"]
+    assert f"{conditions['accounts']:,} accounts" in text
+    assert f"{conditions['budget_per_day']} transactions a day are looked at" in text
+    names = ("recall_at_budget", "later_recall", "recall_of_ranking", "precision")
+    for each in run["summary"]:
+        share = each["reported_share"]
+        told = "" if share is None else f", {share:.0%} reported"
+        figures = ("{:.3f} ± {:.3f}".format(*each["figures"][name]) for name in names)
+        name = f"{each['policy']}{told}"
+        assert f"| {name} | {each['worlds']} | {' | '.join(figures)} |" in README
+    own = [row for row in run["rows"] if row["policy"] == "verdicts" and row["reported_share"]]
+    (found,) = (e for e in run["summary"] if e["policy"] == "verdicts" and e["reported_share"])
+    worlds = {row["seed"] for row in own}
+    by_world = [mean(r["recall_at_budget"] for r in own if r["seed"] == w) for w in worlds]
+    assert found["worlds"] == len(worlds) > 1
+    assert found["figures"]["recall_at_budget"] == pytest.approx([mean(by_world), pstdev(by_world)])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudnet.errors import InputError
+from fraudnet.review import choose_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,9 @@ exit status: 0 done, 2 wrong input
 
 examples:
   fraudnet cases import phone1.sqlite phone2.sqlite --into reviews.sqlite
+  fraudnet cases choose phone1.sqlite phone2.sqlite --into reviews.sqlite --budget 50 \\
+      --random 0.1 --since 2025-04-14 --until 2025-04-21
+  fraudnet cases figures --database reviews.sqlite --since 2025-04-14 --until 2025-04-21
   fraudnet cases list --database reviews.sqlite --verdict undecided
   fraudnet cases export cases.csv --database reviews.sqlite
   fraudnet cases import cases.sqlite --into reviews.sqlite"""
@@ -39,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_import(actions.add_parser("import", help="take in what devices have flagged"))
+    choose_command.add_choose(
+        actions.add_parser("choose", help="take in some that no device flagged, to learn from")
+    )
+    choose_command.add_figures(
+        _reading(actions.add_parser("figures", help="recall and precision of all, by those seen"))
+    )
     _add_list(_reading(actions.add_parser("list", help="the queue, highest expected loss first")))
     show = _reading(actions.add_parser("show", help="one case: its flags and its verdicts"))
     show.add_argument("case", type=int, metavar="CASE")
@@ -73,7 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "import":
         database = CaseDatabase(arguments.into, create=True, gap_hours=arguments.gap_hours)
     else:
-        database = CaseDatabase(arguments.database)
+        database = CaseDatabase(
+            arguments.into if arguments.action == "choose" else arguments.database
+        )
     _ACTIONS[arguments.action](database, arguments)
     return 0
 
@@ -175,7 +187,8 @@ def _forget(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 
 _ACTIONS: dict[str, Callable[["CaseDatabase", argparse.Namespace], None]] = {
-    "import": _import, "list": _list, "show": _show, "assign": _assign, "release": _release,
+    "import": _import, "choose": choose_command.choose, "figures": choose_command.figures,
+    "list": _list, "show": _show, "assign": _assign, "release": _release,
     "export": _export, "forget": _forget,
 }  # fmt: skip
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
+from fraudnet.device.statements import CASE_FIELDS, CASE_WINDOW
 from fraudnet.errors import InputError
 
 _MAGIC = b"SQLite format 3\0"
+CHOSEN_WINDOW = 160  # transactions that are shown of one that has no case on the device
 _ID_ONCE_MADE = 12  # hexadecimal digits of an id that is derived
 
 
@@ -56,6 +58,17 @@ class Flag:
     window_json: str
     reason: str = "flagged"
     inclusion_probability: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a device decided on a transaction."""
+
+    transaction_id: str
+    fraud_probability: float
+    ood_distance: float
+    threshold: float
+    flagged: int
 
 
 @dataclass(frozen=True)
@@ -107,24 +120,40 @@ class DeviceStore:
             InputError: one of them cannot be read.
         """
         with self._connect() as connection:
-            columns = {
-                name for (name,) in connection.execute(
-                    "SELECT name FROM pragma_table_info('transactions')"
-                )
-            }  # fmt: skip
-            familiar, reasons = (
-                name if name in columns else "NULL" for name in ("familiar", "reasons")
-            )
-            query = (  # names of ours alone
-                "SELECT transaction_id, account_id, timestamp_us, amount, counterparty_id, "  # noqa: S608
-                "columns, fraud_probability, ood_distance, threshold, "
-                f"{familiar}, {reasons}, artifact_sha256, opened_at_us, window "
-                "FROM cases JOIN transactions USING (transaction_id) WHERE transaction_id = ?"
+            query = self._query(
+                connection, "opened_at_us, window", "cases JOIN transactions USING (transaction_id)"
             )
             return [
                 self._flag(connection.execute(query, (transaction_id,)).fetchone())
                 for transaction_id in transaction_ids
             ]
+
+    def scored(self, begin_us: int, end_us: int) -> list[Scored]:
+        """All that was scored of a period [begin, end), in the order in which it arrived."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT transaction_id, fraud_probability, ood_distance, threshold, flagged "
+                "FROM transactions WHERE timestamp_us >= ? AND timestamp_us < ? "
+                "AND fraud_probability IS NOT NULL ORDER BY sequence",
+                (begin_us, end_us),
+            )
+            return [Scored(*row) for row in rows]
+
+    def unflagged(self, transaction_ids: Sequence[str], now_us: int) -> list[Flag]:
+        """Transactions without a case, in their order, put forward now.
+
+        Raises:
+            InputError: one of them cannot be read.
+        """
+        with self._connect() as connection:
+            query = self._query(connection, "sequence", "transactions")
+            flags = []
+            for transaction_id in transaction_ids:
+                *content, sequence = connection.execute(query, (transaction_id,)).fetchone()
+                before = content[1], content[2], sequence + 1, CHOSEN_WINDOW
+                window = connection.execute(CASE_WINDOW, before).fetchall()[::-1]
+                flags.append(self._flag((*content, now_us, _window_json(window))))
+            return flags
 
     def verdicts(self) -> list[OldVerdict]:
         """Verdicts of an older review, in the order in which they were given."""
@@ -136,6 +165,24 @@ class DeviceStore:
                 "decided_at_us FROM verdicts JOIN cases USING (case_id) ORDER BY verdict_id"
             )
             return [OldVerdict(*row) for row in rows]
+
+    @staticmethod
+    def _query(connection: sqlite3.Connection, further: str, source: str) -> str:
+        """Selects what a flag is made of by its transaction's id, and further columns."""
+        columns = {
+            name for (name,) in connection.execute(
+                "SELECT name FROM pragma_table_info('transactions')"
+            )
+        }  # fmt: skip
+        familiar, reasons = (
+            name if name in columns else "NULL" for name in ("familiar", "reasons")
+        )
+        return (  # names of ours alone
+            "SELECT transaction_id, account_id, timestamp_us, amount, counterparty_id, "  # noqa: S608
+            "columns, fraud_probability, ood_distance, threshold, "
+            f"{familiar}, {reasons}, artifact_sha256, {further} "
+            f"FROM {source} WHERE transaction_id = ?"
+        )
 
     def _flag(self, row: tuple[Any, ...]) -> Flag:
         transaction_id, account_id, timestamp_us, amount, counterparty_id, columns, *rest = row
@@ -224,3 +271,8 @@ class DeviceStore:
     def _meta(connection: sqlite3.Connection, key: str) -> str | None:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
+
+
+def _window_json(rows: Sequence[tuple[object, ...]]) -> str:
+    entries = [dict(zip(CASE_FIELDS, row, strict=True)) for row in rows]
+    return json.dumps([entry | {"columns": json.loads(str(entry["columns"]))} for entry in entries])

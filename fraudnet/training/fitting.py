@@ -196,7 +196,7 @@ class _Fit:
             config.unknown_reputation,
             self._taught,
         )
-        step = _compiled_step(self._model, self._optimizer, config.focal_gamma)
+        step = compiled_step(self._model, self._optimizer, config.focal_gamma)
         try:
             for told in self._progress:
                 told.begin(config.epochs, int(self._known.rows.sum()), first)
@@ -293,7 +293,7 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
     )
 
 
-def _compiled_step(
+def compiled_step(
     model: keras.Model, optimizer: keras.optimizers.Optimizer, focal_gamma: float
 ) -> Callable[[Batch], tf.Tensor]:
     """One step for batches of one static shape, to its loss.

@@ -1,6 +1,7 @@
 """Scores of many transactions at once, by the network that is trained."""
 
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -36,6 +37,15 @@ class RowScorer:
         self._model, self._wanted = model, wanted
         self._chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
         self._step = tf.function(model, jit_compile=True)
+
+    def over(self, histories: Histories, wanted: npt.NDArray[np.bool_]) -> Self:
+        """The same for other rows, without compiling anew."""
+        other = copy(self)
+        other._wanted = wanted
+        other._chunks = chunks_over(
+            histories, wanted, self._chunks.context + 1, self._chunks.length
+        )
+        return other
 
     def __call__(self) -> dict[str, npt.NDArray[np.float32]]:
         """Output name to [W, C] answers by the present weights, in the order of the wanted rows."""

@@ -104,10 +104,17 @@ COMPROMISED_FRAUD = (0.7, 0.95)  # of the payments made there meanwhile
 FRAUD_KINDS = (*FRAUDS, COMPROMISED)
 
 
-def draw_runs(pattern: Pattern, kind: int, row_count: float, stage: Stage) -> Rows:
-    """About `row_count` transactions, in runs of the pattern spread over all days and accounts.
+def draw_runs(
+    pattern: Pattern,
+    kind: int,
+    row_count: float,
+    stage: Stage,
+    between: tuple[int, int] | None = None,
+) -> Rows:
+    """About `row_count` transactions, in runs of the pattern spread over days and accounts.
 
-    At least one run is drawn; what would happen after the last day is cut off.
+    At least one run is drawn; what would happen after the last day is cut off. Runs begin on the
+    days [first, end) of `between`, by default on any.
     """
     rng, home, shops = stage.rng, stage.people.accounts.home, stage.people.counterparties
     runs = max(1, round(2 * row_count / sum(pattern.length)))
@@ -122,19 +129,21 @@ def draw_runs(pattern: Pattern, kind: int, row_count: float, stage: Stage) -> Ro
     rows = Rows(
         account[run],
         counterparty,
-        _run_seconds(pattern, account, length, stage),
+        _run_seconds(pattern, account, length, stage, between or (0, stage.days)),
         stage.people.amounts(account[run], counterparty, log_factor, rng),
         np.full(len(run), kind),
     )
     return rows.take(rows.second < stage.days * DAY_S)
 
 
-def _run_seconds(pattern: Pattern, account: Ints, length: Ints, stage: Stage) -> Ints:
+def _run_seconds(
+    pattern: Pattern, account: Ints, length: Ints, stage: Stage, between: tuple[int, int]
+) -> Ints:
     """When each transaction of each run happens, one run after the other."""
     rng = stage.rng
     middle = stage.people.accounts.peak_hours[account].mean(axis=1)
     hour = middle + rng.uniform(*pattern.hours, len(account))
-    day = rng.integers(stage.days, size=len(account))
+    day = rng.integers(*between, size=len(account))
     start = day * DAY_S + (hour * 3600.0).astype(np.int64) % DAY_S
     gap = np.exp(_uniform_log(pattern.gap_s, int(length.sum()), rng)).astype(np.int64)
     elapsed = np.cumsum(gap)

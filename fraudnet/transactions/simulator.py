@@ -4,7 +4,8 @@ Nothing here is anybody's data. The same configuration gives the same table.
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -59,6 +60,9 @@ class SimulatorConfig:
     """Frauds among all transactions, about; of each kind at least one run, if it is not 0."""
     seed: int = 0
     """Another seed, another world."""
+    fraud_days: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Days [first, end), from 0, on which runs of a kind of fraud begin, as many a day as when it
+    goes on throughout; a kind that is not named does. Not for compromised counterparties."""
 
     def __post_init__(self) -> None:
         least = {"accounts": 1, "counterparties": len(CATEGORY_NAMES), "days": 1, "seed": 0}
@@ -72,6 +76,16 @@ class SimulatorConfig:
             )
         if not 0 <= self.fraud_share <= 0.5:
             raise InputError(f"fraud_share is {self.fraud_share}; it must be between 0 and 0.5")
+        for kind, (first, end) in self.fraud_days.items():
+            if kind not in FRAUDS or not 0 <= first < end <= self.days:
+                raise InputError(
+                    f"fraud_days of {kind!r} are {first} to {end}; expected one of "
+                    f"{', '.join(FRAUDS)}, and days within 0 to {self.days}"
+                )
+
+    def days_of(self, kind: str) -> tuple[int, int]:
+        """Days [first, end) on which runs of a kind of fraud begin."""
+        return self.fraud_days.get(kind, (0, self.days))
 
 
 def simulate(config: SimulatorConfig) -> pa.Table:
@@ -86,7 +100,7 @@ def simulate(config: SimulatorConfig) -> pa.Table:
     rng = np.random.default_rng(config.seed)
     people = draw_population(config, rng)
     stage = Stage(people, config.days, rng)
-    rows = _with_fraud(_genuine(config, stage), config.fraud_share, stage)
+    rows = _with_fraud(_genuine(config, stage), config, stage)
     # Rows of the same second come in any order, so that the order tells nothing.
     rows = rows.take(np.lexsort((rng.random(len(rows.second)), rows.second)))
     return _table(rows, people.counterparties, config.start)
@@ -105,14 +119,16 @@ def _genuine(config: SimulatorConfig, stage: Stage) -> Rows:
     return Rows.join([_ordinary_life(stage, config.start), *lookalikes])
 
 
-def _with_fraud(genuine: Rows, fraud_share: float, stage: Stage) -> Rows:
-    if fraud_share == 0:
+def _with_fraud(genuine: Rows, config: SimulatorConfig, stage: Stage) -> Rows:
+    share = config.fraud_share
+    if share == 0:
         return genuine
-    frauds = len(genuine.second) * fraud_share / (1 - fraud_share * (1 - COMPROMISED_SHARE))
-    runs = [
-        draw_runs(pattern, FRAUD_KINDS.index(name), pattern.share * frauds, stage)
-        for name, pattern in FRAUDS.items()
-    ]
+    frauds = len(genuine.second) * share / (1 - share * (1 - COMPROMISED_SHARE))
+    runs = []
+    for name, pattern in FRAUDS.items():
+        first, end = config.days_of(name)
+        count = pattern.share * frauds * (end - first) / config.days
+        runs.append(draw_runs(pattern, FRAUD_KINDS.index(name), count, stage, (first, end)))
     return Rows.join([compromise(genuine, COMPROMISED_SHARE * frauds, stage), *runs])
 
 

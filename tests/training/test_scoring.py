@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fraudnet.training.scoring import predict_rows
+from fraudnet.training.scoring import RowScorer, predict_rows
 from fraudnet.windows.chunks import windows_of
 from tests.training.world import World
 
@@ -40,6 +40,15 @@ def test_the_length_of_a_pass_does_not_matter(world: World, asked: Mask) -> None
     found = predict_rows(network.logit, network.receptive_field, histories, asked, chunk_length=7)
     assert found.keys() == {"logit"}
     assert found["logit"][:, 0] == pytest.approx(world.answers["logit"][asked], abs=1e-4)
+
+
+def test_a_scorer_goes_over_to_other_rows(world: World, asked: Mask) -> None:
+    network, histories = world.trained.network, world.prepared.histories
+    first = RowScorer(network.logit, network.receptive_field, histories, asked)
+    others = first.over(histories, ~asked)
+    for scorer, rows in ((others, ~asked), (first, asked)):
+        expected = world.answers["logit"][rows]
+        assert scorer()["logit"][:, 0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_answers_of_no_rows_are_none(world: World) -> None:

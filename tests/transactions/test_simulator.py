@@ -1,4 +1,5 @@
 import datetime as dt
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,38 @@ def test_small_worlds_keep_the_schema(
 def test_a_value_out_of_range_is_named(key: str, value: float) -> None:
     with pytest.raises(InputError, match=f"^{key} is {value}; it must be"):
         SimulatorConfig(**{key: value})  # type: ignore[arg-type]
+
+
+def test_a_kind_of_fraud_keeps_to_its_days_at_its_rate() -> None:
+    """Runs begin on its days; the last may go on for 12 gaps of 2 hours."""
+    days = {"stolen_card": (30, 60), "card_testing": (0, 15)}
+    much = replace(SMALL, fraud_share=0.1)
+    changed, constant = simulate(replace(much, fraud_days=days)), simulate(much)
+    first = np.datetime64(SMALL.start).astype("M8[s]").astype(int)
+    for kind, (begin, end) in days.items():
+        moments = [
+            (seconds(table)[column(table, "fraud_kind") == kind] - first) / 86_400
+            for table in (changed, constant)
+        ]
+        assert begin <= moments[0].min() < begin + 3
+        assert end - 3 < moments[0].max() <= end + 1
+        assert len(moments[0]) / len(moments[1]) == pytest.approx((end - begin) / 60, rel=0.2)
+    others = set(KINDS) - set(days)
+    assert others < set(changed["fraud_kind"].to_pylist())
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        {"stolen": (0, 9)},
+        {"stolen_card": (9, 9)},
+        {"stolen_card": (50, 61)},
+        {"compromised_counterparty": (0, 9)},
+    ],
+)
+def test_days_of_a_kind_that_is_not_there_are_refused(days: dict[str, tuple[int, int]]) -> None:
+    with pytest.raises(InputError, match=f"fraud_days of '{next(iter(days))}'.*stolen_card"):
+        SimulatorConfig(days=60, fraud_days=days)
 
 
 def test_size_and_fraud_share(whole: pa.Table) -> None:
