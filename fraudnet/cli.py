@@ -85,6 +85,7 @@ COMMANDS = {
     ),
     "score": Command("score transactions on the device", "fraudnet.device.command"),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
+    "tour": Command("the whole way on the sample data, as a page", "fraudnet.review.tour_command"),
 }  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def queue_figure(queue: pd.DataFrame) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(title_text="fraud probability")
     figure.update_yaxes(title_text="amount", **_scale(queue["amount"]))
-    return _styled(figure, "Cases by probability and amount", 420)
+    return styled(figure, "Cases by probability and amount", 420)
 
 
 def case_figure(case: Case) -> go.Figure:
@@ -99,7 +99,7 @@ def case_figure(case: Case) -> go.Figure:
     figure.update_yaxes(title_text="probability", rangemode="tozero", row=3)
     figure.update_yaxes(title_text="distance", rangemode="tozero", row=4)
     figure.update_xaxes(title_text="time (UTC)", row=4)
-    return _styled(figure, f"Case {case.case_id}, account {escaped(case.account_id)}", 720)
+    return styled(figure, f"Case {case.case_id}, account {escaped(case.account_id)}", 720)
 
 
 def usual_band(amounts: "pd.Series[float]", count: int = 30, least: int = 5) -> pd.DataFrame:
@@ -177,7 +177,8 @@ def _scale(amounts: "pd.Series[float]") -> dict[str, Any]:
     return {"type": "log", "tickvals": ticks, "tickformat": "~g"}
 
 
-def _styled(figure: go.Figure, title: str, height_px: int) -> go.Figure:
+def styled(figure: go.Figure, title: str, height_px: int) -> go.Figure:
+    """A figure as all of ours look, on light and on dark pages; it is changed and returned."""
     figure.update_layout(
         title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper", "y": 0.99},
         height=height_px,

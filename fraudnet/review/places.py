@@ -4,6 +4,7 @@ from pathlib import Path
 
 DEFAULT_STORE = Path("build/demo/cases.sqlite")
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
+DEFAULT_TOUR = Path("notebooks/from_transactions_to_phone.ipynb")
 
 
 def find_upwards(path: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """Scores of many transactions at once, by the network that is trained."""
 
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -35,7 +36,7 @@ class RowScorer:
     ) -> None:
         self._model, self._wanted = model, wanted
         self._chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
-        self._step = tf.function(model, jit_compile=True)
+        self._step = _compiled(model)
 
     def __call__(self) -> dict[str, npt.NDArray[np.float32]]:
         """Output name to [W, C] answers by the present weights, in the order of the wanted rows."""
@@ -77,6 +78,12 @@ def scored_of(
         account=histories.account[rows],
         amount=histories.amount[rows],
     )
+
+
+@lru_cache(maxsize=4)
+def _compiled(model: keras.Model) -> tf.types.experimental.GenericFunction:
+    """One for each model, of whatever weights: its compilation takes longer than its use."""
+    return tf.function(model, jit_compile=True)
 
 
 def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:  # noqa: ANN401  (of Keras)
