@@ -96,6 +96,7 @@ COMMANDS = {
         "the team's cases: import, list, assign, export, forget", "fraudnet.review.cases_command"
     ),
     "review": Command("the review notebook as a page", "fraudnet.review.command"),
+    "tour": Command("the whole way on the sample data, as a page", "fraudnet.review.tour_command"),
 }  # fmt: skip
 
 

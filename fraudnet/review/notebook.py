@@ -1,6 +1,7 @@
 """The review notebook, run in a kernel of this very Python and kept as one HTML page."""
 
 import os
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,7 +40,9 @@ main { max-width: 75rem; margin: 0 auto; }
 """
 
 
-def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, str]) -> None:
+def execute_notebook(
+    notebook: Path, output_html: Path, environment: dict[str, str]
+) -> dict[str, float]:
     """Run a notebook from its first cell to its last and write what it shows, without its code.
 
     The page needs neither a kernel nor a network: plots zoom, widgets are replaced by the text
@@ -49,6 +52,9 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
         notebook: the .ipynb file; it is not changed. Its directory is the working directory.
         output_html: the page to write; its directory must be there.
         environment: environment variables for the kernel, besides those of this process.
+
+    Returns:
+        Seconds that each code cell took, by its id.
 
     Raises:
         InputError: the file is not a notebook.
@@ -69,6 +75,16 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
     unfinished = output_html.with_name(f".{output_html.name}.{os.getpid()}")
     unfinished.write_text(page, encoding="utf-8")
     unfinished.replace(output_html)
+    return {cell.id: _seconds(cell) for cell in content.cells if cell.cell_type == "code"}
+
+
+def _seconds(cell: nbformat.NotebookNode) -> float:
+    moments = cell.metadata.execution
+    begin, end = (
+        datetime.fromisoformat(moments[name])
+        for name in ("iopub.execute_input", "shell.execute_reply")
+    )
+    return (end - begin).total_seconds()
 
 
 def run_cells(content: nbformat.NotebookNode, notebook: Path, environment: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ DEFAULT_DATABASE = DEMO / "reviews.sqlite"
 DEFAULT_ARTIFACT = DEMO / "fraud.tflite"
 DEFAULT_MODEL = DEMO / "model"
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
+DEFAULT_TOUR = Path("notebooks/from_transactions_to_phone.ipynb")
 
 
 def find_upwards(path: Path) -> Path | None:

@@ -1,6 +1,7 @@
 """Scores of many transactions at once, by the network that is trained."""
 
 from copy import copy
+from functools import lru_cache
 from typing import Any, Self
 
 import keras
@@ -36,7 +37,7 @@ class RowScorer:
     ) -> None:
         self._model, self._wanted = model, wanted
         self._chunks = chunks_over(histories, wanted, receptive_field, chunk_length)
-        self._step = tf.function(model, jit_compile=True)
+        self._step = _compiled(model)
 
     def over(self, histories: Histories, wanted: npt.NDArray[np.bool_]) -> Self:
         """The same for other rows, without compiling anew."""
@@ -87,6 +88,12 @@ def scored_of(
         account=histories.account[rows],
         amount=histories.amount[rows],
     )
+
+
+@lru_cache(maxsize=4)
+def _compiled(model: keras.Model) -> tf.types.experimental.GenericFunction:
+    """One for each model, of whatever weights: its compilation takes longer than its use."""
+    return tf.function(model, jit_compile=True)
 
 
 def _named(model: keras.Model, outputs: Any) -> dict[str, Any]:  # noqa: ANN401  (of Keras)
