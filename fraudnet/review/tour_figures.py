@@ -73,7 +73,8 @@ def windows_figure(windows: Results) -> go.Figure:
         for row, (column, _, hover) in enumerate(rows, start=1):
             values = np.asarray(window[column], float)
             if column == "gap_hours":
-                values = np.maximum(values, 1 / 3600)
+                values = np.maximum(values, 1 / 3600)  # a gap of 0 has no place on the axis
+                values[0] = np.nan  # what came before is not in the window
             colours = [BLUE] * (len(values) - 1) + [VERMILLION]
             figure.add_bar(
                 x=position, y=values, marker={"color": colours, "line": {"width": 0}},
@@ -106,7 +107,8 @@ def learning_figure(epochs: Sequence[Results]) -> go.Figure:
         hovertemplate="pass %{x}: %{y:.4f}<extra></extra>", showlegend=False,
     )  # fmt: skip
     figure.update_xaxes(title_text="pass over the training period", rangemode="tozero")
-    figure.update_yaxes(title_text="loss", type="log", dtick="D1", tickformat="~g")
+    ticks = [digit * 10.0**power for power in range(-4, 2) for digit in (1, 2, 5)]
+    figure.update_yaxes(title_text="loss", type="log", tickvals=ticks, tickformat="~g")
     return styled(figure, "Learning", 360)
 
 
@@ -129,10 +131,8 @@ def spectra_figure(spectra: Results) -> go.Figure:
             },
             hovertemplate="rank %{customdata} leaves out %{y:.2%}",
         )  # fmt: skip
-    figure.add_hline(
-        y=0.01, line={"color": GREY, "dash": "dot", "width": 1.5},
-        annotation={"text": "1 % left out"}, annotation_position="bottom left",
-    )  # fmt: skip
+    figure.add_hline(y=0.01, line={"color": GREY, "dash": "dot", "width": 1.5})
+    _note(figure, "1 % left out", x=1.0, y=-2.0, xanchor="right", yanchor="bottom")
     figure.update_xaxes(title_text="rank, as a share of the whole", tickformat=".0%", range=[0, 1])
     figure.update_yaxes(
         title_text="share of the answers left out", type="log", range=[-4, 0.1],
@@ -192,11 +192,13 @@ def distance_figure(distances: Results) -> go.Figure:
             line={"color": colour, "shape": "hvh", "width": 2, "dash": dash}, fill="tozeroy",
             hovertemplate="distance %{x:.2f}: %{y:.1%} of them",
         )  # fmt: skip
-    figure.add_vline(
-        x=threshold, line={"color": GREY, "dash": "dash", "width": 1.5},
-        annotation={"text": "unfamiliar beyond"}, annotation_position="top right",
+    figure.add_vline(x=threshold, line={"color": GREY, "dash": "dash", "width": 1.5})
+    _note(figure, "unfamiliar beyond", x=float(np.log10(threshold)), y=1.0, yref="paper")
+    ticks = [digit * 10.0**power for power in range(-2, 9) for digit in (1, 2, 5)]
+    figure.update_xaxes(
+        title_text="distance from the familiar", type="log", tickvals=ticks, tickformat="~g",
+        range=[low, high],
     )  # fmt: skip
-    figure.update_xaxes(title_text="distance from the familiar", type="log", dtick="D2")
     figure.update_yaxes(title_text="share of each sort", tickformat=".0%", rangemode="tozero")
     return styled(figure, "How far from the familiar", 420)
 
@@ -213,11 +215,11 @@ def energy_figure(report: Report) -> go.Figure:
             hovertemplate="%{customdata}: %{y:.3g} µJ", row=1, col=1,
         )  # fmt: skip
     _add_battery(figure, report)
-    figure.update_xaxes(title_text="layer, in the order of execution", row=1, col=1)
+    figure.update_xaxes(title_text="operator, in the order of execution", row=1, col=1)
     figure.update_yaxes(title_text="energy an inference, µJ", row=1, col=1)
-    figure.update_layout(barmode="stack", bargap=0)
     title = f"Energy on a {escaped(report.profile.name)} ({report.estimate.tier})"
-    return styled(figure, title, 440)
+    styled(figure, title, 440)
+    return figure.update_layout(barmode="stack", bargap=0, legend={"traceorder": "normal"})
 
 
 def _add_battery(figure: go.Figure, report: Report) -> None:
@@ -247,6 +249,12 @@ def _add_battery(figure: go.Figure, report: Report) -> None:
     figure.update_yaxes(
         title_text="battery a day, %", type="log", dtick=1, tickformat="~g", row=1, col=2
     )
+
+
+def _note(figure: go.Figure, text: str, **place: Any) -> None:  # noqa: ANN401  (plotly's own)
+    """A remark; on a logarithmic axis its place is the logarithm, unlike that of a line."""
+    left = {"xanchor": "left", "yanchor": "top"}
+    figure.add_annotation(text=text, showarrow=False, xshift=4, **(left | place))
 
 
 def _words(name: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fraudnet.training.trained import Trained, Windows
 
 EPOCHS = 40
-SCORED_DAYS = 4
+SCORED_DAYS = 2
 SETTINGS = (
     # The smallest of the family learns the sample in seconds, in small steps.
     "network.size=nano",
@@ -233,10 +233,10 @@ def _artifact(trained: "Trained", path: Path) -> dict[str, Any]:
     )
     return {
         "path": str(path),
+        **exported.furthest(),
         "bytes": exported.bytes,
         "windows": next(iter(exported.parity.values())).windows,
         "runtimes": list(exported.parity),
-        **exported.furthest(),
     }
 
 

@@ -54,11 +54,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_every_step_is_on_the_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert text.count('class="jp-OutputArea-output ') == len(code_cells())
+    assert text.count('class="jp-OutputArea-child') == len(code_cells())
     for title in TITLES:
         assert f'"text":"{title}' in text
     assert "55,369 transactions of 250 accounts" in text
-    assert "application/vnd.jupyter.stderr" not in text
+    assert 'data-mime-type="application/vnd.jupyter.stderr"' not in text
     assert not re.findall(r'<(?:script|link|img|iframe)[^>]*\s(?:src|href)="(?!data:)', text)
     assert text.count("plotly.js v") == 1
 
