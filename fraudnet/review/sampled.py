@@ -73,7 +73,7 @@ def sampled_figures(reviewed: Reviewed) -> SampledFigures:
     frauds = _total(weight * is_fraud, certain, weight[~certain])
     return SampledFigures(
         recall=_share_of(caught, missed),
-        precision=_precision(is_fraud[alerted], weight[alerted]),
+        precision=weighted_share(is_fraud[alerted], weight[alerted]),
         prevalence=_scaled(frauds, 1 / reviewed.population),
     )
 
@@ -130,7 +130,16 @@ def _share_of(part: Estimate, rest: Estimate) -> Estimate | None:
     )
 
 
-def _precision(is_fraud: Mask, weight: Floats) -> Estimate | None:
+def weighted_share(is_fraud: Mask, weight: Floats) -> Estimate | None:
+    """The share of frauds, with Wilson's interval at the effective number (see `sampled_figures`).
+
+    Args:
+        is_fraud: [n].
+        weight: [n] how many each stands for.
+
+    Returns:
+        None where n is 0.
+    """
     if not len(weight):
         return None
     share = np.average(is_fraud, weights=weight)
