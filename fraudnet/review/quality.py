@@ -127,6 +127,11 @@ def ends(estimate: Estimate | None) -> tuple[float, float, float]:
     return (estimate.value, low, high)
 
 
+def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """The rows of a frame, by the names of its columns."""
+    return frame.to_dict("records")
+
+
 def _driver(reasons: str | None) -> str:
     """The first of the reasons is what changed the probability most."""
     found = json.loads(reasons) if reasons else []

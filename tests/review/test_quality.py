@@ -1,6 +1,5 @@
 import math
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import Flag
 from fraudnet.review.importing import add_flags
 from fraudnet.review.pace import Waiting, alerts_per_day, survival, waiting_of
-from fraudnet.review.quality import GROUPS, alert_precision, flags_with_verdicts
+from fraudnet.review.quality import GROUPS, alert_precision, flags_with_verdicts, records
 from fraudnet.review.verdicts import audit_trail, record_verdict, undo_verdict
 from tests.review.conftest import HOUR_US, START_US, both
 from tests.review.quality_team import NOW_US, make_team
@@ -27,10 +26,6 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> CaseDatabase:
 @pytest.fixture(scope="module")
 def flags(team: CaseDatabase) -> pd.DataFrame:
     return flags_with_verdicts(team)
-
-
-def rows_of(frame: pd.DataFrame) -> list[dict[Any, Any]]:
-    return frame.to_dict("records")
 
 
 def flag(number: int, hours: int, reason: str = "flagged", included: float = 1.0) -> Flag:
@@ -48,10 +43,10 @@ def test_precision_is_that_of_a_count_with_wilsons_interval(
     last = audit_trail(team).drop_duplicates("case_id", keep="last").set_index("case_id")["verdict"]
     found = alert_precision(flags, by)
     assert found["alerts"].sum() == 250
-    for row in rows_of(found):
+    for row in records(found):
         mine = Counter(
             last.get(each["case_id"], "undecided")
-            for each in rows_of(flags)
+            for each in records(flags)
             if each["reason"] == "flagged" and (by is None or each[by] == row["group"])
         )
         frauds, genuine = mine["confirmed_fraud"], mine["false_positive"]
@@ -80,7 +75,7 @@ def test_flags_of_a_case_are_one_observation_and_drawn_alerts_weigh_more(
     assert case_of.nunique() == 4
     for flag_id, verdict in ((1, "confirmed_fraud"), (4, "false_positive"), (5, "confirmed_fraud")):
         record_verdict(empty, int(case_of[flag_id]), verdict, "ana")
-    (row,) = rows_of(alert_precision(flags_with_verdicts(empty)))
+    (row,) = records(alert_precision(flags_with_verdicts(empty)))
     assert (row["alerts"], row["cases"]) == (5, 3)  # the last was below the threshold
     assert row["precision"] == pytest.approx((3 + 2) / (3 + 1 + 2))
     effective = (3 + 1 + 2) ** 2 / (3**2 + 1**2 + 2**2)  # Kish, of the cases
@@ -92,7 +87,7 @@ def test_flags_of_a_case_are_one_observation_and_drawn_alerts_weigh_more(
 
 def test_kappa_is_that_of_the_flags_one_by_one(team: CaseDatabase) -> None:
     given = opinions(team)
-    (row,) = rows_of(agreement(given))
+    (row,) = records(agreement(given))
     trail = audit_trail(team)
     pairs = [each["verdict"].tolist() for _, each in trail.groupby("case_id") if len(each) == 2]
     first, second = zip(*pairs, strict=True)
