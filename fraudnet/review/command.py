@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from fraudnet.errors import InputError
-from fraudnet.review.places import DEFAULT_NOTEBOOK, find_upwards
+from fraudnet.review.places import NOTEBOOKS, find_upwards
+from fraudnet.review.quality_command import add_quality_arguments, quality_environment
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--html", type=Path, required=True, metavar="FILE", help="page to write (HTML)"
     )
     parser.add_argument(
+        "--report", choices=[*NOTEBOOKS], default="cases",
+        help="the cases for who decides, or their quality for who leads (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--notebook",
         type=Path,
-        default=DEFAULT_NOTEBOOK,
         metavar="FILE",
-        help="notebook to run (default: %(default)s, here or in a directory above)",
+        help="notebook to run (default: the report's, here or in a directory above)",
     )
+    add_quality_arguments(parser)
     parser.epilog = (
         "example: fraudnet review --store build/demo/reviews.sqlite --html build/demo/review.html"
     )
@@ -44,16 +49,18 @@ def run(arguments: argparse.Namespace) -> int:
             f"{error.name} is not installed; the review needs pip install 'fraudnet[review]'"
         ) from error
     CaseDatabase(arguments.store)  # refused before the notebook starts
-    notebook = find_upwards(arguments.notebook)
+    named = arguments.notebook or NOTEBOOKS[arguments.report]
+    notebook = find_upwards(named)
     if notebook is None:
         raise InputError(
-            f"{arguments.notebook}: no such file here or in a directory above; run in a clone of "
+            f"{named}: no such file here or in a directory above; run in a clone of "
             "fraudnet, or name the notebook with --notebook FILE"
         )
     if not arguments.html.parent.is_dir():
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
-    execute_notebook(notebook, arguments.html, {"FRAUDNET_STORE": place})
-    print(f"{arguments.html}: open it in a browser; to decide, open {notebook} in JupyterLab")
+    environment = {"FRAUDNET_STORE": place, **quality_environment(arguments)}
+    execute_notebook(notebook, arguments.html, environment)
+    print(f"{arguments.html}: open it in a browser; to work with it, open {notebook} in JupyterLab")
     return 0

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 DEFAULT_DATABASE = Path("build/demo/reviews.sqlite")
-DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
+NOTEBOOKS = {
+    "cases": Path("notebooks/review_flagged_cases.ipynb"),
+    "quality": Path("notebooks/alert_quality.ipynb"),
+}
 
 
 def find_upwards(path: Path) -> Path | None:
