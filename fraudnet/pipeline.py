@@ -95,7 +95,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
         data = arguments.data or _simulated(arguments, output / "transactions.parquet")
         with _step("read, check and window"):
             prepared = prepare(data, experiment, quarantine)
-            print(prepared.report.line(quarantine))
+            print(prepared.line(quarantine))
         with _step("train"):
             trained = train(prepared)
             print_threshold(trained.facts.threshold)

@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
-    print(prepared.report.line(), file=sys.stderr)
+    print(prepared.line(), file=sys.stderr)
     found, written = measure_variants(trained, prepared, arguments.output, with_step=arguments.step)
     errors: dict[str, dict[str, float]] = {
         each.variant: layer_errors(trained, each.variant)

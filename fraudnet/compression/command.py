@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     trained = load_trained(arguments.model)
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, trained.facts.experiment, quarantine)
-    print(prepared.report.line(quarantine), file=sys.stderr)
+    print(prepared.line(quarantine), file=sys.stderr)
     found = compress(prepared, trained, plan)
     save_trained(found.trained, arguments.output)
     if arguments.json:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraudnet.errors import InputError
 
@@ -23,6 +23,7 @@ exit status: 0 done, 2 wrong input
 examples:
   fraudnet cases import phone1.sqlite phone2.sqlite --into reviews.sqlite
   fraudnet cases list --database reviews.sqlite --verdict undecided
+  fraudnet cases export cases.csv --database reviews.sqlite
   fraudnet cases import cases.sqlite --into reviews.sqlite"""
 
 _SHOWN = [
@@ -49,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     release.add_argument("case", type=int, metavar="CASE")
     release.add_argument("reviewer", metavar="REVIEWER", help="whose lock it is")
+    export = _on_database(actions.add_parser("export", help="write all cases to a file"))
+    export.add_argument("file", type=Path, metavar="FILE", help=".csv, .parquet, .json or .jsonl")
     forget = _on_database(actions.add_parser("forget", help="erase an account, for good"))
     forget.add_argument(
         "account", metavar="ACCOUNT", help="as `list` shows it (of a device that hashes, the hash)"
@@ -78,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _import(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.device_store import DeviceStore
     from fraudnet.review.importing import import_store
+    from fraudnet.transactions.untrusted import printable
 
     if arguments.device and len(arguments.stores) > 1:
         raise InputError("--device names one device; import its store alone")
@@ -105,7 +109,10 @@ def _import(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 def _list(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.cases import QueueFilter, list_cases
+    from fraudnet.review.verdicts import VERDICTS
 
+    if arguments.verdict and arguments.verdict not in VERDICTS:
+        raise InputError(f"--verdict {arguments.verdict}: expected one of {', '.join(VERDICTS)}")
     names = [field.name for field in fields(QueueFilter)]
     queue = list_cases(database, QueueFilter(**{n: getattr(arguments, n) for n in names}))
     if arguments.json:
@@ -122,6 +129,7 @@ def _list(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 def _show(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.cases import open_case
     from fraudnet.review.verdicts import audit_trail
+    from fraudnet.transactions.untrusted import printable
 
     case = open_case(database, arguments.case)
     trail = audit_trail(database, arguments.case)
@@ -148,6 +156,13 @@ def _release(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     print(f"Case {arguments.case} can be taken by others.")
 
 
+def _export(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
+    from fraudnet.review.exporting import export_cases
+
+    rows = export_cases(database, arguments.file)
+    print(f"{arguments.file}: {rows:,} rows, one a transaction of a case")
+
+
 def _forget(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.erasure import forget_account
 
@@ -161,20 +176,17 @@ def _forget(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 _ACTIONS: dict[str, Callable[["CaseDatabase", argparse.Namespace], None]] = {
     "import": _import, "list": _list, "show": _show, "assign": _assign, "release": _release,
-    "forget": _forget,
+    "export": _export, "forget": _forget,
 }  # fmt: skip
-
-
-def printable(text: Any) -> str:  # noqa: ANN401
-    """A text as a terminal may show it: what would move its cursor is spelt out."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def print_table(frame: "pd.DataFrame") -> None:
     """Print a frame as aligned text; untrusted texts stay on their line."""
+    from fraudnet.transactions.untrusted import printable
+
     shown = frame.copy()
     for name in shown.select_dtypes(["object", "string"]).columns:
-        shown[name] = ["-" if value is None else printable(value) for value in shown[name]]
+        shown[name] = ["-" if value is None else printable(str(value)) for value in shown[name]]
     if "age" in shown:
         shown["age"] = shown["age"].dt.round("min")
     money = dict.fromkeys(["amount", "expected_loss"], "{:,.2f}".format)

@@ -18,6 +18,7 @@ HOUR_US = 3_600_000_000
 DEFAULT_GAP_HOURS = 72.0
 """Flags of an account that follow each other within this are one case."""
 
+_LONGEST_GAP_HOURS = 87_600  # ten years
 _TIMEOUT_S = 10.0
 _WRITERS = 0x66726175646E6574  # a lock of our own: "fraudnet"
 _DIALECTS = ("sqlite", "postgresql")
@@ -52,8 +53,13 @@ class CaseDatabase:
         if url.get_backend_name() == "sqlite":
             self._refuse_other_files(Path(url.database or ""), create)
         self._engine = _engine(url)
-        with self._explained(), self._locked() as connection:
-            self._open(connection, create, gap_hours)
+        if gap_hours is not None and not 0 <= gap_hours < _LONGEST_GAP_HOURS:
+            raise InputError(f"gap_hours {gap_hours}: expected 0 to {_LONGEST_GAP_HOURS:,}")
+        with self.read() as connection:
+            is_current = self._is_current(connection)
+        if not is_current:  # only then a writer is waited for
+            with self.write() as connection:
+                self._make_current(connection, create, gap_hours)
         self.gap_us = self._gap_us(gap_hours)
 
     @contextmanager
@@ -79,21 +85,16 @@ class CaseDatabase:
         Raises:
             InputError: the database says no; the message names it.
         """
-        with self._explained(), self._locked() as connection:
+        engine = self._engine.execution_options(fraudnet_writes=True)
+        with self._explained(), engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
             yield connection
 
     def vacuum(self) -> None:
         """Writes SQLite's file anew, or clears PostgreSQL's tables, of what was deleted."""
         with self._explained(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
-
-    @contextmanager
-    def _locked(self) -> Iterator[Connection]:
-        engine = self._engine.execution_options(fraudnet_writes=True)
-        with engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS})")
-            yield connection
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -129,13 +130,18 @@ class CaseDatabase:
         if "migrations" not in tables and (tables or not create):
             raise InputError(f"{path}: not a case database (no table migrations); {expected}")
 
-    def _open(self, connection: Connection, create: bool, gap_hours: float | None) -> None:
+    @staticmethod
+    def _is_current(connection: Connection) -> bool:
+        tables = set(sqlalchemy.inspect(connection).get_table_names())
+        return tables >= {*TABLES, "migrations"} and done_migrations(connection) == set(MIGRATIONS)
+
+    def _make_current(self, connection: Connection, create: bool, gap_hours: float | None) -> None:
         tables = set(sqlalchemy.inspect(connection).get_table_names())
         is_new = "migrations" not in tables
         if is_new and not create:
             raise InputError(
                 f"{self.place}: no case database there; make one with "
-                f"`fraudnet cases import STORE --into URL`"
+                "`fraudnet cases import STORE --into URL`"
             )
         if is_new and (clash := sorted(tables & TABLES)):
             raise InputError(
@@ -143,13 +149,12 @@ class CaseDatabase:
             )
         if not is_new and "flags" not in tables:
             raise InputError(f"{self.place}: not a case database (no table flags)")
-        if is_new or done_migrations(connection) != set(MIGRATIONS):
-            try:
-                migrate(connection)
-            except ValueError as error:
-                raise InputError(
-                    f"{self.place}: {error}; upgrade with `pip install --upgrade fraudnet`"
-                ) from error
+        try:
+            migrate(connection)
+        except ValueError as error:
+            raise InputError(
+                f"{self.place}: {error}; upgrade with `pip install --upgrade fraudnet`"
+            ) from error
         if is_new:
             gap_us = round((DEFAULT_GAP_HOURS if gap_hours is None else gap_hours) * HOUR_US)
             values = {"gap_us": str(gap_us), "erasure_key": secrets.token_hex(32)}

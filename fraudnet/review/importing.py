@@ -13,6 +13,7 @@ from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import DeviceStore, Flag, OldVerdict
 from fraudnet.review.grouping import new_case, regroup
 from fraudnet.review.leases import clock_us
+from fraudnet.review.text import stored_text
 from fraudnet.review.verdicts import Given, append
 
 _BATCH = 200  # flags a commit: a lock of a moment for those who decide meanwhile
@@ -125,11 +126,6 @@ def add_flags(
 def account_hash(account_id: str, erasure_key: bytes) -> str:
     """What is kept of an account that was erased: HMAC-SHA256 (RFC 2104), in hexadecimal."""
     return hmac.digest(erasure_key, account_id.encode(), hashlib.sha256).hex()
-
-
-def stored_text(value: str) -> str:
-    """A text as both databases can hold it: no NUL, no half of a surrogate pair."""
-    return value.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()
 
 
 def _add(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.text import moment_us
+from fraudnet.review.text import moment_us, stored_text
 
 LEASE_MINUTES = 15.0
 
@@ -161,7 +161,7 @@ def named(reviewer: str) -> str:
     """
     if not reviewer.strip():
         raise InputError("reviewer: empty; give the name of who reviews")
-    return reviewer.strip()
+    return stored_text(reviewer.strip())
 
 
 def clock_us(now_us: int | None) -> int:

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 DEFAULT_DATABASE = Path("build/demo/reviews.sqlite")
-NOTEBOOKS = {
-    "cases": Path("notebooks/review_flagged_cases.ipynb"),
-    "quality": Path("notebooks/alert_quality.ipynb"),
-}
+DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
+QUALITY_NOTEBOOK = Path("notebooks/alert_quality.ipynb")
 
 
 def find_upwards(path: Path) -> Path | None:

@@ -1,28 +1,40 @@
-"""What `fraudnet review --report quality` may be told besides the case database."""
+"""`fraudnet review quality`: what it may be told besides the case database."""
 
 import argparse
 import os
 from pathlib import Path
 
 from fraudnet.errors import InputError
+from fraudnet.review.places import QUALITY_NOTEBOOK
 
 
 def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
-    """The report's own arguments; each is passed on by the environment variable of its name."""
-    group = parser.add_argument_group("the report on quality, all optional")
-    group.add_argument(
+    """The action's own arguments; most are passed on by the environment variable of the name."""
+    parser.epilog = (
+        "example: fraudnet review quality --store build/demo/reviews.sqlite --artifact "
+        "build/demo/fraud.tflite --device-store build/demo/cases.sqlite "
+        "--html build/demo/quality.html"
+    )
+    parser.add_argument(
+        "--html", type=Path, default=argparse.SUPPRESS, metavar="FILE", help="page to write (HTML)"
+    )
+    parser.add_argument(
+        "--notebook", type=Path, default=QUALITY_NOTEBOOK, metavar="FILE",
+        help="notebook to run (default: %(default)s, here or in a directory above)",
+    )  # fmt: skip
+    parser.add_argument(
         "--artifact", type=Path, metavar="FILE", help="for its budget, precision and distances"
     )
-    group.add_argument(
+    parser.add_argument(
         "--device-store", type=Path, action="append", metavar="FILE", dest="device_stores",
         help="of a device, for all its transactions; may be repeated",
     )  # fmt: skip
-    group.add_argument(
+    parser.add_argument(
         "--scores", type=Path, metavar="FILE",
         help="Parquet that the training logged under scores/, to compare with",
     )  # fmt: skip
-    group.add_argument("--group", metavar="COLUMN", help="of the fairness groups")
-    group.add_argument("--budget", type=float, metavar="N", help="alerts a day")
+    parser.add_argument("--group", metavar="COLUMN", help="of the fairness groups")
+    parser.add_argument("--budget", type=float, metavar="N", help="alerts a day")
 
 
 def quality_environment(arguments: argparse.Namespace) -> dict[str, str]:

@@ -32,3 +32,8 @@ def moment(value: pd.Timestamp) -> str:
 def moment_us(value: int) -> str:
     """The same of microseconds since 1970-01-01 UTC."""
     return moment(pd.Timestamp(value * 1000, tz="UTC"))
+
+
+def stored_text(value: str) -> str:
+    """A text as both databases can hold it: no NUL, no half of a surrogate pair."""
+    return value.replace("\0", "\N{SYMBOL FOR NULL}").encode("utf-8", "replace").decode()

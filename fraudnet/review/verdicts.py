@@ -11,6 +11,7 @@ from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.grouping import move_flag, regroup
 from fraudnet.review.leases import Lease, clock_us, find_case, named, refuse_unless_free
+from fraudnet.review.text import stored_text
 
 VERDICTS = {
     "confirmed_fraud": "Confirmed fraud",
@@ -107,7 +108,11 @@ def record_verdict(
                 "one or more of its own, no verdict was stored"
             )
         given = Given(
-            verdict, name, _after_others(connection, case_id, moment_us), note.strip(), kind.strip()
+            verdict,
+            name,
+            _after_others(connection, case_id, moment_us),
+            stored_text(note.strip()),
+            stored_text(kind.strip()),
         )
         number = append(
             connection, case_id, given, [flags[each] for each in chosen], database.gap_us

@@ -168,7 +168,7 @@ def _prepare(arguments: argparse.Namespace, experiment: "Experiment") -> "Prepar
     folder = arguments.output if arguments.action == "family" else None
     quarantine = quarantine_in(folder) if folder is not None else None
     prepared = prepare(arguments.data, experiment, quarantine)
-    print(prepared.report.line(quarantine), file=sys.stderr)
+    print(prepared.line(quarantine), file=sys.stderr)
     return prepared
 
 

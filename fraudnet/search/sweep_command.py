@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     space = load_space(arguments.space)
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, experiment, quarantine)
-    print(prepared.report.line(quarantine), file=sys.stderr)
+    print(prepared.line(quarantine), file=sys.stderr)
     config = SweepConfig(arguments.study, arguments.trials, arguments.minutes, arguments.seed or 0)
     found = sweep(prepared, experiment, space, config, arguments.output)
     if arguments.json:

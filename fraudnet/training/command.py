@@ -43,6 +43,10 @@ def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe", metavar="NAME|FILE.toml", help="how the file's columns map on to ours"
     )
+    parser.add_argument(
+        "--labels", metavar="FILE",
+        help="labels by transaction in place of the source's own (`fraudnet review export`)",
+    )  # fmt: skip
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training period")
     parser.add_argument(
         "--size", metavar="NAME", help="of the network: nano, micro, small, base or large"
@@ -113,6 +117,7 @@ def experiment_of(arguments: argparse.Namespace) -> "Experiment":
 
     flags = {
         "data.recipe": arguments.recipe,
+        "data.labels": arguments.labels,
         "network.size": arguments.size,
         "training.epochs": arguments.epochs,
         "training.seed": arguments.seed,
@@ -137,7 +142,7 @@ def run_train(arguments: argparse.Namespace) -> int:
 
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, experiment, quarantine)
-    print(prepared.report.line(quarantine), file=sys.stderr)
+    print(prepared.line(quarantine), file=sys.stderr)
     trained = train(prepared, arguments.output, arguments.tensorboard)
     save_trained(trained, arguments.output)
     (arguments.output / CHECKPOINT).unlink(missing_ok=True)
@@ -167,7 +172,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     refuse_overwriting(arguments.data, files.page)
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
-    print(prepared.report.line(), file=sys.stderr)
+    print(prepared.line(), file=sys.stderr)
     beside = _beside(arguments.beside, prepared) if arguments.beside else None
     trained = evaluate(prepared, trained, files, beside)
     save_trained(trained, arguments.model)

@@ -30,6 +30,11 @@ class DataConfig(Section):
     max_bad_share: float = Field(
         default=0.05, ge=0, le=1, description="share of bad rows from which a file is refused"
     )
+    labels: str | None = Field(
+        default=None,
+        description="file of labels by transaction, such as `fraudnet review export` writes, in "
+        "place of the source's own",
+    )
     memory_limit_mb: int | None = Field(
         default=None,
         ge=64,

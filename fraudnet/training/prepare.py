@@ -13,6 +13,7 @@ from fraudnet.errors import InputError
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.slice_columns import SliceColumns, Sliced
 from fraudnet.transactions.fingerprint import Fingerprint, fingerprint
+from fraudnet.transactions.labels import LabelReport, Labels
 from fraudnet.transactions.place import Source
 from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
@@ -37,6 +38,7 @@ class Prepared:
         split: its periods.
         histories: of all its transactions.
         slices: columns by name that the evaluation alone reads, in the order of the source.
+        labels: what became of labels from elsewhere; None where there are none.
         folder: that the histories are mapped from; None where they are in memory.
     """
 
@@ -47,7 +49,13 @@ class Prepared:
     split: Split
     histories: Histories
     slices: dict[str, Sliced]
+    labels: LabelReport | None = None
     folder: TemporaryDirectory[str] | None = None
+
+    def line(self, quarantine: Path | None = None) -> str:
+        """What was read in one line, and what became of the labels in another."""
+        lines = [self.report.line(quarantine), *([self.labels.line()] if self.labels else [])]
+        return "\n".join(lines)
 
 
 def read_data(source: Source, experiment: Experiment) -> Transactions:
@@ -74,10 +82,11 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
     """
     if experiment.data.memory_limit_mb is not None:
         return _prepare_on_disk(source, experiment, quarantine, experiment.data.memory_limit_mb)
-    options = _options(experiment, quarantine, require_labels=True)
+    labels = _labels(experiment)
+    options = _options(experiment, quarantine, require_labels=labels is None)
     read = read_transactions(source, _evaluated(experiment), options)
     slices = _slice_columns(experiment)
-    table = slices.take(read.table)
+    table = slices.take(read.table if labels is None else labels.put_on(read.table))
     timestamps = table["timestamp"]
     split = split_by_time(timestamps.cast(pa.int64()).to_numpy(), experiment.split)
     training = table.filter(
@@ -95,6 +104,7 @@ def prepare(source: Source, experiment: Experiment, quarantine: Path | None = No
         split=split,
         histories=build_histories(table, features, experiment.split.label_delay_days),
         slices=slices.done(),
+        labels=None if labels is None else labels.report(),
     )
 
 
@@ -122,12 +132,14 @@ def _prepare_in(
     quarantine: Path | None,
     memory_limit_mb: int,
 ) -> Prepared:
-    options = _options(experiment, quarantine, require_labels=True)
+    labels = _labels(experiment)
+    options = _options(experiment, quarantine, require_labels=labels is None)
     reading = Reading(source, _evaluated(experiment), options)
     slices = _slice_columns(experiment)
     spool = Spool(Path(folder.name), experiment.features, experiment.split.label_delay_days)
     whole = Fingerprint()
-    pieces = map(slices.take, reading)
+    labelled = reading if labels is None else map(labels.put_on, reading)
+    pieces = map(slices.take, labelled)
     for piece in tqdm(pieces, desc="reading", unit=" pieces", disable=None, leave=False):
         spool.add(piece)
         whole.add(piece)
@@ -146,8 +158,13 @@ def _prepare_in(
         split=split,
         histories=histories,
         slices=slices.done(),
+        labels=None if labels is None else labels.report(),
         folder=folder,
     )
+
+
+def _labels(experiment: Experiment) -> Labels | None:
+    return None if experiment.data.labels is None else Labels(Path(experiment.data.labels))
 
 
 def _recipe(experiment: Experiment) -> Recipe:

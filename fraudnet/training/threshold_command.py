@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     alerts = parse_section(AlertConfig, before | changed, "fraudnet threshold")
     trained = load_trained(arguments.model)
     prepared = prepare(arguments.data, trained.facts.experiment)
-    print(prepared.report.line(), file=sys.stderr)
+    print(prepared.line(), file=sys.stderr)
     trained = choose_again(prepared, trained, alerts)
     save_trained(trained, arguments.model)
     if arguments.json:

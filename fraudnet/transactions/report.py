@@ -16,6 +16,7 @@ from fraudnet.transactions.quarantine import SENTENCES, reason_of
 from fraudnet.transactions.recipe import Recipe, nearest
 from fraudnet.transactions.seen import Distinct
 from fraudnet.transactions.sources.rows import Rows
+from fraudnet.transactions.untrusted import printable
 
 # How the recipe is mended where that is the usual cause.
 _MENDS = {
@@ -87,11 +88,6 @@ class QualityReport:
         ):
             table.add_row(what, Text(printable(", ".join(names)) or "none"))
         return table
-
-
-def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _said(moment: datetime | None) -> str:

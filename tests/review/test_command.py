@@ -58,9 +58,3 @@ def test_missing_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "nbclient", None)
     with pytest.raises(InputError, match=r"nbclient.*pip install 'fraudnet\[review\]'"):
         run(parse("--store", "s", "--html", str(tmp_path / "page.html")))
-
-
-def test_help_ends_with_an_example() -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    assert "example: fraudnet review --store" in " ".join(parser.format_help().split())

@@ -107,6 +107,19 @@ def test_a_newer_database_is_refused_with_the_command_to_run(source: str) -> Non
         CaseDatabase(source)
 
 
+@pytest.mark.parametrize("gap_hours", [-1.0, float("nan"), float("inf")])
+def test_a_gap_that_is_none(tmp_path: Path, gap_hours: float) -> None:
+    with pytest.raises(InputError, match=r"gap_hours .*: expected 0 to 87,600"):
+        CaseDatabase(tmp_path / "x.sqlite", create=True, gap_hours=gap_hours)
+    assert not (tmp_path / "x.sqlite").exists()
+
+
+def test_opening_waits_for_no_writer(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fraudnet.review.database._TIMEOUT_S", 0.0)
+    with CaseDatabase(source, create=True).write():
+        assert list_cases(CaseDatabase(source)).empty
+
+
 @both
 def test_the_gap_is_fixed_when_the_database_is_made(source: str) -> None:
     assert CaseDatabase(source, create=True, gap_hours=5).gap_us == 5 * 3_600_000_000

@@ -111,9 +111,11 @@ def experiment(*words: str) -> Experiment:
 def test_flags_win_over_settings() -> None:
     settings = ["--set", "training.epochs=3", "--set", "alerts.per_day=5", "--set", "data.recipe=x"]
     flags = ["--epochs", "4", "--alerts-per-day", "6.5", "--seed", "7", "--recipe", "sparkov"]
+    flags += ["--labels", "labels.csv"]
     found = experiment(*settings, *flags)
     assert (found.training.epochs, found.training.seed) == (4, 7)
     assert (found.alerts.per_day, found.data.recipe) == (6.5, "sparkov")
+    assert found.data.labels == "labels.csv"
     assert experiment("--config", "handbook", "--set", "training.epochs=3").training.epochs == 3
 
 

@@ -2,18 +2,22 @@
 
 import tempfile
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
 from fraudnet.errors import InputError
 from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.transactions.labels import SCHEMA
+from fraudnet.windows.labels import known_rows
 from fraudnet.windows.on_disk import Spool
+from fraudnet.windows.periods import microseconds
 from tests.training.world import BAD_LINES, ONLY_LATER, TRAINING_END, experiment, table_read
 
 
@@ -201,3 +205,51 @@ def test_a_group_column_must_be_there_and_a_kind_may_lack(grouped: Path, tmp_pat
     }
     with pytest.raises(InputError, match="there is no column 'place'"):
         prepare(path, experiment())
+
+
+@pytest.mark.parametrize("where", [[], ["data.memory_limit_mb=500"]], ids=["memory", "disk"])
+def test_labels_of_a_review_come_with_the_moment_of_the_verdict(
+    payments: Path, rows: list[dict[str, Any]], tmp_path: Path, where: list[str]
+) -> None:
+    moment = TRAINING_END - timedelta(days=1)
+    judged = [row for row in rows if row["timestamp"] < moment][::50]
+    labels = {row["transaction_id"]: 1 - (row["is_fraud"] or 0) for row in judged}
+    path = tmp_path / "labels.parquet"
+    columns = [[*labels, "unknown"], [*labels.values(), 1], [moment] * (len(labels) + 1)]
+    pq.write_table(pa.table(columns, schema=SCHEMA), path)
+    prepared = prepare(payments, experiment(f"data.labels='{path}'", *where))
+    histories, report = prepared.histories, prepared.labels
+    assert report is not None
+    assert (report.labels, report.unknown) == (len(labels) + 1, 1)
+    assert report.added == sum(row["is_fraud"] is None for row in judged)
+    assert report.changed == len(judged) - report.added
+    at = microseconds(moment)
+    for place, row in enumerate(histories.source_row):
+        own = rows[row]["is_fraud"]
+        label = labels.get(rows[row]["transaction_id"], -1 if own is None else own)
+        assert histories.is_fraud[place] == label
+        assert (histories.known_us[place] == at) == (rows[row]["transaction_id"] in labels)
+    # Nothing that is fitted before the verdicts knows them.
+    known = [
+        known_rows(histories, prepared.split.training, moment + timedelta(seconds=s)).rows
+        for s in (-1, 0)
+    ]
+    assert known[1].sum() - known[0].sum() == sum(
+        bool(prepared.split.training.contains(np.array([microseconds(row["timestamp"])]))[0])
+        for row in judged
+    )
+    if prepared.folder:
+        prepared.folder.cleanup()
+
+
+def test_labels_may_be_all_that_a_source_has(payments: Path, tmp_path: Path) -> None:
+    skipping = pacsv.ParseOptions(invalid_row_handler=lambda _: "skip")
+    table = pacsv.read_csv(payments, parse_options=skipping)
+    pq.write_table(table.drop_columns(["is_fraud"]), tmp_path / "bare.parquet")
+    ids = table["transaction_id"].to_pylist()[:100]
+    columns = [ids, [n % 2 for n in range(100)], [TRAINING_END + timedelta(days=99)] * 100]
+    pq.write_table(pa.table(columns, schema=SCHEMA), tmp_path / "labels.parquet")
+    found = prepare(
+        tmp_path / "bare.parquet", experiment(f"data.labels='{tmp_path / 'labels.parquet'}'")
+    )
+    assert np.sum(found.histories.is_fraud >= 0) == 100

@@ -1,0 +1,110 @@
+"""Files from the database: against its own queue, and what a spreadsheet would make of them."""
+
+import csv
+import json
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from fraudnet.errors import InputError
+from fraudnet.review.cases import list_cases
+from fraudnet.review.database import CaseDatabase
+from fraudnet.review.erasure import forget_account
+from fraudnet.review.exporting import export_cases, export_labels, labels
+from fraudnet.review.importing import add_flags
+from fraudnet.review.verdicts import record_verdict, undo_verdict
+from fraudnet.transactions.labels import Labels
+from tests.review.conftest import HOSTILE, both
+from tests.review.test_importing import flag
+
+MOMENT_US = 1_800_000_000_000_000
+
+
+@both
+def test_labels_are_what_the_verdicts_in_force_say(source: str) -> None:
+    database = CaseDatabase(source, create=True)
+    chosen = flag(0, "e", reason="random", inclusion_probability=0.25)
+    add_flags(database, "phone", [flag(1, "a"), *(flag(0, each) for each in "abcdf"), chosen])
+    a, b, c, d, e, _ = list_cases(database).sort_values("account_id")["case_id"]
+    record_verdict(database, a, "false_positive", "ana", now_us=MOMENT_US - 5)
+    record_verdict(database, a, "confirmed_fraud", "ben", kind="theft", now_us=MOMENT_US)
+    record_verdict(database, b, "false_positive", "ana", now_us=MOMENT_US + 1)
+    record_verdict(database, c, "suspicious", "ana")
+    record_verdict(database, d, "confirmed_fraud", "ana")
+    undo_verdict(database, d, "ana")
+    record_verdict(database, e, "false_positive", "ana", now_us=MOMENT_US + 2)
+    found = labels(database)
+    rows = found.drop(columns=["label_time", "case_id"]).to_numpy().tolist()
+    assert rows == [
+        ["a-0", 1, "theft", 2, "flagged", 1.0],
+        ["a-1", 1, "theft", 2, "flagged", 1.0],
+        ["b-0", 0, "", 1, "flagged", 1.0],
+        ["e-0", 0, "", 1, "random", 0.25],
+    ]
+    moments = [MOMENT_US, MOMENT_US, MOMENT_US + 1, MOMENT_US + 2]
+    assert found["label_time"].tolist() == [pd.Timestamp(m, unit="us", tz="UTC") for m in moments]
+
+
+def test_what_a_verdict_does_not_cover_has_no_label(empty: CaseDatabase) -> None:
+    add_flags(empty, "phone", [flag(0), flag(1)])
+    record_verdict(empty, 1, "confirmed_fraud", "ana", transaction_ids=["a-1"])
+    assert labels(empty)["transaction_id"].tolist() == ["a-1"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_training_reads_what_the_review_writes(
+    empty: CaseDatabase, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"labels.{ending}"
+    export_labels(empty, path)
+    assert Labels(path).report().labels == 0
+    add_flags(empty, "phone", [flag(0, name="=1+1"), flag(0, "b")])
+    for case_id in (1, 2):
+        record_verdict(empty, case_id, "confirmed_fraud", "ana")
+    assert len(export_labels(empty, path)) == 2
+    read = Labels(path)
+    assert read.report().labels == 2
+    assert sorted(read._ids.to_pylist()) == ["=1+1", "b-0"]
+
+
+def test_cases_in_every_format(database: CaseDatabase, tmp_path: Path) -> None:
+    record_verdict(database, 7, "confirmed_fraud", "ana", "=HYPERLINK(1)", kind="@theft")
+    forget_account(database, "a-4")
+    for ending in ("csv", "parquet", "json", "jsonl"):
+        assert export_cases(database, tmp_path / f"cases.{ending}") == 30
+    table = pq.read_table(tmp_path / "cases.parquet")
+    rows = table.to_pylist()
+    queue = list_cases(database).set_index("case_id")
+    for row in rows:
+        listed = queue.loc[row["case_id"]]
+        assert row["verdict"] == listed["verdict"]
+        assert row["account_id"] == listed["account_id"]
+        if row["account_id"] is None:
+            assert row["erased_at"] is not None
+            assert row["transaction_id"] is None
+        else:
+            assert row["amount"] == listed["amount"]
+    assert {row["note"] for row in rows} >= {"=HYPERLINK(1)"}
+    as_json = json.loads((tmp_path / "cases.json").read_text())
+    assert [row["counterparty_id"] for row in as_json] == [row["counterparty_id"] for row in rows]
+    assert [pd.Timestamp(row["opened_at"]) if row["opened_at"] else None for row in as_json] == [
+        row["opened_at"] for row in rows
+    ]
+    lines = (tmp_path / "cases.jsonl").read_text().splitlines()
+    assert len(lines) == 30
+    with (tmp_path / "cases.csv").open(newline="") as file:
+        in_csv = list(csv.DictReader(file))
+    assert {row["note"] for row in in_csv} >= {"'=HYPERLINK(1)"}
+    assert {row["kind"] for row in in_csv} >= {"'@theft"}
+    assert {row["counterparty_id"] for row in in_csv} >= {"'=cmd()", HOSTILE[0]}
+    assert not any(v[:1] in set("=+@\t\r") for row in in_csv for v in row.values() if v)
+
+
+def test_a_file_that_cannot_be_written(database: CaseDatabase, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown extension"):
+        export_cases(database, tmp_path / "cases.xlsx")
+    for name in ("cases.json", "cases.csv"):
+        with pytest.raises(InputError, match="cannot be written"):
+            export_cases(database, tmp_path / "no" / name)
