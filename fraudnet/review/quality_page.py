@@ -49,6 +49,7 @@ from fraudnet.review.what_if import what_if
 
 NO_CASES = "There are no cases yet: import a device's store with `fraudnet cases import`."
 NO_VERDICTS = "No alert has a verdict yet that says fraud or false positive."
+NO_PAIR = "No two reviewers have judged the same flag yet."
 _PARTS = {"device_id": "device", "artifact": "artifact", "driver": "first reason"}
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 _WEEKS = 4
@@ -86,6 +87,16 @@ class Quality:
     def transactions(self) -> pd.DataFrame:
         """Of `transactions_of`."""
         return transactions_of(self.stores)
+
+    @cached_property
+    def opinions(self) -> pd.DataFrame:
+        """Of `opinions`."""
+        return opinions(self.database)
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """Of `agreement`."""
+        return agreement(self.opinions)
 
     def summary(self) -> HTML:
         """How much there is, and the precision so far."""
@@ -134,18 +145,17 @@ class Quality:
 
     def agreement_figure(self) -> go.Figure | HTML:
         """The verdicts of the two reviewers who share the most flags."""
-        given = opinions(self.database)
-        pairs = agreement(given)
+        pairs = self.agreement
         if pairs.empty:
-            return paragraph("No two reviewers have judged the same flag yet.")
+            return paragraph(NO_PAIR)
         first, second = str(pairs["first"][0]), str(pairs["second"][0])
-        return agreement_figure(both_judged(given, first, second), first, second)
+        return agreement_figure(both_judged(self.opinions, first, second), first, second)
 
     def agreement_table(self) -> HTML:
         """Cohen's kappa of each two reviewers."""
-        pairs = agreement(opinions(self.database))
+        pairs = self.agreement
         if pairs.empty:
-            return paragraph("No two reviewers have judged the same flag yet.")
+            return paragraph(NO_PAIR)
         shown = pd.DataFrame(
             {
                 "first": pairs["first"],

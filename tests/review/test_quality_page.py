@@ -1,9 +1,12 @@
 import ast
+import html
 import json
 import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import plotly.graph_objects as go
@@ -13,8 +16,8 @@ from IPython.display import HTML
 from fraudnet.errors import InputError
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.notebook import execute_notebook
-from fraudnet.review.quality_page import NO_CASES, NO_VERDICTS, Quality, open_quality
+from fraudnet.review.notebook import _execute, execute_notebook
+from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality, open_quality
 from fraudnet.review.quality_panel import WhatIfPanel
 from fraudnet.review.verdicts import record_verdict
 from fraudnet.review.what_if import what_if
@@ -106,9 +109,9 @@ def test_untrusted_names_are_no_markup(quality: Quality) -> None:
 def test_empty_database_says_so_in_every_part(empty_path: Path) -> None:
     quality = Quality(CaseDatabase(empty_path), group="region")
     for section in (*SECTIONS, "summary"):
-        assert NO_CASES.split("`")[0] in text_of(getattr(quality, section)())
+        assert html.escape(NO_CASES) in text_of(getattr(quality, section)())
     for section in ("agreement_figure", "agreement_table"):
-        assert "No two reviewers" in text_of(getattr(quality, section)())
+        assert NO_PAIR in text_of(getattr(quality, section)())
     for section, variable in (
         ("drift_of_all", "DEVICE_STORES"), ("distances", "ARTIFACT"), ("group_alert_rate", "GROUP")
     ):  # fmt: skip
@@ -173,7 +176,7 @@ def test_environment_names_what_there_is(
 
 
 def test_page_shows_every_part_and_its_texts_as_text(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "250 alerts and 50 transactions chosen for learning" in text
     assert "Precision of the alerts so far: 66% (59% to 73%)" in text
     assert text.count("Plotly.newPlot") >= 9
@@ -207,6 +210,23 @@ def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
     buttons = set(re.findall('data-title="(.*?)"', drawn))
     assert "Zoom" in buttons
     assert not any("loud" in button for button in buttons)
+
+
+@pytest.mark.slow
+def test_no_cell_takes_five_seconds(team: CaseDatabase, store: Path) -> None:
+    content: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    named = {"FRAUDNET_STORE": team.place, "FRAUDNET_DEVICE_STORES": str(store)}
+    _execute(content, NOTEBOOK, named)
+    seconds = [
+        (
+            datetime.fromisoformat(cell.metadata.execution["shell.execute_reply"])
+            - datetime.fromisoformat(cell.metadata.execution["iopub.execute_input"])
+        ).total_seconds()
+        for cell in content.cells
+        if cell.cell_type == "code"
+    ]
+    assert len(seconds) > 15
+    assert max(seconds) < 5
 
 
 def test_committed_notebook_is_clean_and_holds_no_logic() -> None:
