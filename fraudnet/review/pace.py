@@ -15,12 +15,10 @@ from fraudnet.review.leases import clock_us
 
 _HOUR_US = 3_600_000_000
 _FIRST_VERDICTS = text("""
-SELECT flags.case_id, MIN(opened_at_us) AS opened_at_us,
-       (SELECT MIN(decided_at_us) FROM verdicts WHERE verdicts.case_id = flags.case_id
-        AND verdict <> 'undecided' AND NOT EXISTS (
-          SELECT 1 FROM verdicts AS taking WHERE taking.undoes = verdicts.verdict_id)
-       ) AS decided_at_us
-FROM flags GROUP BY flags.case_id ORDER BY flags.case_id
+SELECT flags.case_id, MIN(opened_at_us) AS opened_at_us, MIN(decided_at_us) AS decided_at_us
+FROM flags LEFT JOIN verdicts ON verdicts.case_id = flags.case_id AND verdict <> 'undecided'
+  AND verdict_id NOT IN (SELECT undoes FROM verdicts WHERE undoes IS NOT NULL)
+GROUP BY flags.case_id ORDER BY flags.case_id
 """)
 
 Hours = npt.NDArray[np.float64]

@@ -17,7 +17,8 @@ from fraudnet.review.sampled import weighted_share
 
 # The last of a window's transactions is the flag; the columns that it came with.
 _COLUMNS_JSON = {
-    "sqlite": "json_extract(window_json, '$[#-1].columns')",
+    "sqlite": "CASE WHEN json_valid(window_json) "
+    "THEN json_extract(window_json, '$[#-1].columns') END",
     "postgresql": "(window_json::json -> -1) ->> 'columns'",
 }
 _FLAGS = """
@@ -95,6 +96,21 @@ def alert_precision(flags: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
     return pd.DataFrame([_row(name, each) for name, each in groups], columns=_ROW)
 
 
+def learning_shares(flags: pd.DataFrame) -> pd.DataFrame:
+    """How much fraud there is among what was chosen for learning, by why it was chosen.
+
+    Args:
+        flags: of `flags_with_verdicts`.
+
+    Returns:
+        As `alert_precision`, of the transactions below the threshold; those that were drawn at
+        random count for as many as they stand for, so that their share is that of all they were
+        drawn from.
+    """
+    groups = flags[~flags["is_alert"]].groupby("reason", sort=True)
+    return pd.DataFrame([_row(str(name), each) for name, each in groups], columns=_ROW)
+
+
 _ROW = [
     "group", "alerts", "cases", "confirmed_fraud", "suspicious", "false_positive", "undecided",
     "precision", "low", "high", "worth", "worth_low", "worth_high",
@@ -134,10 +150,20 @@ def records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _driver(reasons: str | None) -> str:
     """The first of the reasons is what changed the probability most."""
-    found = json.loads(reasons) if reasons else []
-    return str(found[0].get("field", NOT_LOOKED_FOR)) if found else NOT_LOOKED_FOR
+    found = _parsed(reasons)
+    first = found[0] if isinstance(found, list) and found else None
+    return str(first["field"]) if isinstance(first, dict) and "field" in first else NOT_LOOKED_FOR
 
 
 def _mapping(columns: object) -> dict[str, Any]:
-    found = json.loads(columns) if isinstance(columns, str) else {}
+    found = _parsed(columns)
     return found if isinstance(found, dict) else {}
+
+
+def _parsed(document: object) -> object:
+    """What a device wrote; what is damaged says nothing."""
+    try:
+        parsed: object = json.loads(document) if isinstance(document, str) else None
+    except ValueError:
+        return None
+    return parsed

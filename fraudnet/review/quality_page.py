@@ -31,7 +31,13 @@ from fraudnet.review.drift import (
 from fraudnet.review.groups import alert_rate_by_group, precision_by_group
 from fraudnet.review.pace import alerts_per_day, waiting_of
 from fraudnet.review.places import DEFAULT_DATABASE, find_upwards
-from fraudnet.review.quality import GROUPS, alert_precision, flags_with_verdicts, records
+from fraudnet.review.quality import (
+    GROUPS,
+    alert_precision,
+    flags_with_verdicts,
+    learning_shares,
+    records,
+)
 from fraudnet.review.quality_figures import (
     agreement_figure,
     alerts_figure,
@@ -51,6 +57,7 @@ NO_CASES = "There are no cases yet: import a device's store with `fraudnet cases
 NO_VERDICTS = "No alert has a verdict yet that says fraud or false positive."
 NO_PAIR = "No two reviewers have judged the same flag yet."
 _PARTS = {"device_id": "device", "artifact": "artifact", "driver": "first reason"}
+_SAID = paragraph("")  # what is missing is said by the section's first cell
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 _WEEKS = 4
 """The first and the last weeks that are compared."""
@@ -129,17 +136,19 @@ class Quality:
 
     def precision_by_part(self) -> go.Figure | HTML:
         """Precision by device, artifact and kind of reason."""
-        if missing := self._without_verdicts():
-            return missing
+        if self._without_verdicts():
+            return _SAID
         parts = {label: alert_precision(self.flags, name) for name, label in _PARTS.items()}
         return parts_figure(parts)
 
     def precision_table(self, rows: int = 60) -> HTML:
-        """The same in numbers."""
-        if missing := self._without_verdicts():
-            return missing
-        found = [alert_precision(self.flags).assign(by="")] + [
-            alert_precision(self.flags, name).assign(by=_PARTS.get(name, name)) for name in GROUPS
+        """The same in numbers, and what was found among the transactions chosen for learning."""
+        if self._without_verdicts():
+            return _SAID
+        found = [
+            alert_precision(self.flags).assign(by=""),
+            *(alert_precision(self.flags, n).assign(by=_PARTS.get(n, n)) for n in GROUPS),
+            learning_shares(self.flags).assign(by="for learning"),
         ]
         return table(_precision_texts(pd.concat(found, ignore_index=True)), rows)
 
@@ -155,7 +164,7 @@ class Quality:
         """Cohen's kappa of each two reviewers."""
         pairs = self.agreement
         if pairs.empty:
-            return paragraph(NO_PAIR)
+            return _SAID
         shown = pd.DataFrame(
             {
                 "first": pairs["first"],
@@ -178,17 +187,17 @@ class Quality:
     def waiting_figure(self) -> go.Figure | HTML:
         """How long cases wait for a verdict."""
         if self.flags.empty:
-            return paragraph(NO_CASES)
+            return _SAID
         return waiting_figure(waiting_of(self.database, self.now_us))
 
     def waiting_summary(self) -> HTML:
-        """The same in numbers."""
+        """How long it is until a verdict, and how old the open cases are."""
         if self.flags.empty:
             return paragraph(NO_CASES)
         waiting = waiting_of(self.database, self.now_us)
         parts = [
-            f"half of the cases have a verdict {_reached(waiting.until(0.5))}",
-            f"nine in ten {_reached(waiting.until(0.9))}",
+            _reached("half of the cases have a verdict", waiting.until(0.5)),
+            _reached("nine in ten have one", waiting.until(0.9)),
         ]
         if len(waiting.open_hours):
             ages = pd.Series(waiting.open_hours)
@@ -201,28 +210,29 @@ class Quality:
 
     def drift_of_alerts(self) -> go.Figure | HTML:
         """What of the alerts has moved between the first and the last weeks."""
-        found = self._drift_of(self._alerts())
+        alerts = self._alerts()
+        found = self._drift_of(alerts)
         if isinstance(found, HTML):
             return found
-        return drift_figure(found, "Alerts: first against last weeks", MOVED, SHIFTED)
+        return drift_figure(found, f"Alerts {_periods(alerts)}", MOVED, SHIFTED)
 
     def drift_of_alerts_table(self) -> HTML:
         """The same in numbers."""
         found = self._drift_of(self._alerts())
-        return found if isinstance(found, HTML) else table(_drift_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(_drift_texts(found), len(found))
 
     def drift_of_all(self) -> go.Figure | HTML:
         """What of all transactions has moved, where a device's store is given."""
         found = self._drift_of_all()
         if isinstance(found, HTML):
             return found
-        since = "training" if self.scores else "first weeks"
-        return drift_figure(found, f"All transactions: {since} against last", MOVED, SHIFTED)
+        periods = _periods(self.transactions, of_training=self.scores is not None)
+        return drift_figure(found, f"All transactions {periods}", MOVED, SHIFTED)
 
     def drift_of_all_table(self) -> HTML:
         """The same in numbers."""
         found = self._drift_of_all()
-        return found if isinstance(found, HTML) else table(_drift_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(_drift_texts(found), len(found))
 
     def distances(self) -> go.Figure | HTML:
         """Distances of all transactions against the artifact's quantiles."""
@@ -255,7 +265,7 @@ class Quality:
     def group_precision_table(self) -> HTML:
         """The same in numbers."""
         found = self._group_precision()
-        return found if isinstance(found, HTML) else table(_group_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(_group_texts(found), len(found))
 
     def group_alert_rate(self) -> go.Figure | HTML:
         """Alerts among all transactions of each group, where a device's store is given."""
@@ -387,7 +397,7 @@ def _budget(text: str | None) -> float | None:
 
 def _precision_texts(found: pd.DataFrame) -> pd.DataFrame:
     counts = ["alerts", "cases", "confirmed_fraud", "suspicious", "false_positive", "undecided"]
-    shown = found[["by", "group", *counts]].copy()
+    shown = found[["by", "group", *counts]].rename(columns={"alerts": "transactions"})
     rows = records(found)
     shown["precision"] = [_share(row, "precision", "low", "high") for row in rows]
     shown["worth_the_alert"] = [_share(row, "worth", "worth_low", "worth_high") for row in rows]
@@ -415,6 +425,14 @@ def _group_texts(found: pd.DataFrame) -> pd.DataFrame:
     return shown
 
 
+def _periods(frame: pd.DataFrame, *, of_training: bool = False) -> str:
+    """What `first_and_last` compares, in days."""
+    timestamps = frame["timestamp"]
+    earlier, later = first_and_last(timestamps, _WEEKS)
+    begin = "of the training" if of_training else f"until {timestamps[earlier].max():%Y-%m-%d}"
+    return f"{begin} against those from {timestamps[later].min():%Y-%m-%d} on"
+
+
 def _share(row: dict[Any, Any], value: str, low: str, high: str) -> str:
     if row[value] != row[value]:
         return "-"
@@ -431,8 +449,8 @@ def _two(value: float) -> str:
     return "-" if value != value else f"{value:.2f}"
 
 
-def _reached(hours: float | None) -> str:
-    return "not so far" if hours is None else f"after {_hours(hours)}"
+def _reached(what: str, hours: float | None) -> str:
+    return f"not yet: {what}" if hours is None else f"{what} after {_hours(hours)}"
 
 
 def _hours(hours: float) -> str:

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,14 @@ from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import Flag
 from fraudnet.review.importing import add_flags
 from fraudnet.review.pace import Waiting, alerts_per_day, survival, waiting_of
-from fraudnet.review.quality import GROUPS, alert_precision, flags_with_verdicts, records
+from fraudnet.review.quality import (
+    GROUPS,
+    NOT_LOOKED_FOR,
+    alert_precision,
+    flags_with_verdicts,
+    learning_shares,
+    records,
+)
 from fraudnet.review.verdicts import audit_trail, record_verdict, undo_verdict
 from tests.review.conftest import HOUR_US, START_US, both
 from tests.review.quality_team import NOW_US, make_team
@@ -32,7 +40,8 @@ def flag(number: int, hours: int, reason: str = "flagged", included: float = 1.0
     return Flag(
         f"t{number}", "a-1", START_US + hours * HOUR_US, 10.0, None, None,
         0.9 if reason == "flagged" or included == 0.5 else 0.1, 1.0, 0.3, None, None, "a" * 64,
-        START_US + hours * HOUR_US, "[]", reason, included,
+        START_US + hours * HOUR_US, '[{"columns": {}}, {"columns": {"region": "north"}}]',
+        reason, included,
     )  # fmt: skip
 
 
@@ -71,6 +80,7 @@ def test_flags_of_a_case_are_one_observation_and_drawn_alerts_weigh_more(
     """Three flags a minute apart are a case; one alert was drawn with probability 1/2."""
     flags = [flag(0, 0), flag(1, 0), flag(2, 0), flag(3, 500), flag(4, 900, "random", 0.5)]
     add_flags(empty, "phone", [*flags, flag(5, 1000, "random", 0.1)])
+    assert flags_with_verdicts(empty)["columns"].tolist() == [{"region": "north"}] * 6
     case_of = flags_with_verdicts(empty).set_index("flag_id")["case_id"]
     assert case_of.nunique() == 4
     for flag_id, verdict in ((1, "confirmed_fraud"), (4, "false_positive"), (5, "confirmed_fraud")):
@@ -83,6 +93,26 @@ def test_flags_of_a_case_are_one_observation_and_drawn_alerts_weigh_more(
     middle = (p + z**2 / (2 * effective)) / (1 + z**2 / effective)
     half = z * math.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
     assert row["low"] == pytest.approx(middle - half / (1 + z**2 / effective))
+
+
+def test_fraud_among_the_drawn_counts_for_what_it_stands_for(flags: pd.DataFrame) -> None:
+    found = {row["group"]: row for row in records(learning_shares(flags))}
+    assert set(found) == {"random", "uncertain"}
+    for reason, row in found.items():
+        own = flags[(flags["reason"] == reason) & (flags["is_fraud"] >= 0)]
+        assert row["alerts"] == (flags["reason"] == reason).sum() == 25
+        assert row["precision"] == pytest.approx(np.average(own["is_fraud"], weights=own["weight"]))
+
+
+def test_damaged_documents_say_nothing(
+    database: CaseDatabase, change: Callable[[str], None]
+) -> None:
+    change("UPDATE flags SET reasons = '[1]', window_json = '[]' WHERE flag_id = 1")
+    change("UPDATE flags SET reasons = '{', window_json = '{' WHERE flag_id = 2")
+    change("UPDATE flags SET reasons = '{}', window_json = '[{\"columns\": 1}]' WHERE flag_id = 3")
+    flags = flags_with_verdicts(database).set_index("flag_id")
+    assert flags.loc[[1, 2, 3], "columns"].tolist() == [{}, {}, {}]
+    assert flags.loc[[1, 2, 3], "driver"].unique().tolist() == [NOT_LOOKED_FOR]
 
 
 def test_kappa_is_that_of_the_flags_one_by_one(team: CaseDatabase) -> None:
@@ -115,6 +145,7 @@ def test_kappa_of_little(counts: list[list[int]], expected: float) -> None:
     assert math.isnan(kappa(np.array([[7.0, 0], [0, 0]])))  # both always said the same
 
 
+@both
 def test_a_verdict_taken_back_or_given_anew_counts_no_more(empty: CaseDatabase) -> None:
     add_flags(empty, "phone", [flag(0, 0), flag(1, 500)])
     record_verdict(empty, 1, "suspicious", "ana")
@@ -153,6 +184,7 @@ def test_waiting_is_the_product_limit_with_open_cases_as_far_as_seen(team: CaseD
     assert waiting.until(0.9) is None  # every fifth case is open
 
 
+@both
 def test_first_verdict_that_stands_ends_the_waiting(empty: CaseDatabase) -> None:
     add_flags(empty, "phone", [flag(0, 0), flag(1, 500)])
     at = START_US + 2 * HOUR_US
