@@ -84,7 +84,7 @@ def _page(arguments: argparse.Namespace) -> int:
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
     environment = {"FRAUDNET_STORE": place}
     if arguments.action == "quality":
-        environment |= quality_environment(arguments)
+        environment = quality_environment(arguments, place)
     execute_notebook(notebook, arguments.html, environment)
     print(f"{arguments.html}: open it in a browser; to work with it, open {notebook} in JupyterLab")
     return 0

@@ -17,9 +17,9 @@ from fraudnet.review.verdicts import VERDICTS
 
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILLION = "#E69F00", "#D55E00"
-GREY = "#7b7b7b"
+TEXT = "#7b7b7b"
 _GRID = "rgba(128, 128, 128, 0.25)"
-_BAND = "rgba(86, 180, 233, 0.25)"
+BAND = "rgba(86, 180, 233, 0.25)"
 
 _MARKS = {
     "confirmed_fraud": (VERMILLION, "x"),
@@ -87,7 +87,7 @@ def case_figure(case: Case) -> go.Figure:
     _add_course(figure, case.window, case.window["ood_distance"], 4)
     figure.add_hline(
         y=case.threshold, row=3, col=1, line={"color": ORANGE, "dash": "dash", "width": 1.5},
-        annotation={"text": f"threshold {case.threshold:.3g}", "font": {"color": GREY}},
+        annotation={"text": f"threshold {case.threshold:.3g}", "font": {"color": TEXT}},
         annotation_position="top left",
     )  # fmt: skip
     figure.update_yaxes(title_text="amount", row=1, **_scale(case.window["amount"]))
@@ -123,7 +123,7 @@ def _add_usual_band(figure: go.Figure, window: pd.DataFrame) -> None:
     edge = {"x": times, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     figure.add_scatter(y=band["low"], showlegend=False, **edge, row=1, col=1)
     figure.add_scatter(
-        y=band["high"], name="usual (10 to 90 %)", fill="tonexty", fillcolor=_BAND, **edge,
+        y=band["high"], name="usual (10 to 90 %)", fill="tonexty", fillcolor=BAND, **edge,
         row=1, col=1,
     )  # fmt: skip
     figure.add_scatter(
@@ -181,14 +181,14 @@ def styled(figure: go.Figure, title: str, height_px: int) -> go.Figure:
     figure.update_layout(
         title={"text": title, "font": {"size": 15}, "x": 0, "xref": "paper", "y": 0.99},
         height=height_px,
-        font={"color": GREY, "size": 12},
+        font={"color": TEXT, "size": 12},
         margin={"l": 70, "r": 20, "t": 70, "b": 50},
         paper_bgcolor="rgba(0, 0, 0, 0)",
         plot_bgcolor="rgba(0, 0, 0, 0)",
         legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom"},
         modebar={
             "bgcolor": "rgba(0, 0, 0, 0)",
-            "color": GREY,
+            "color": TEXT,
             "activecolor": BLUE,
             "remove": ["sendChartToCloud", "select2d", "lasso2d"],  # customers' data stay here
         },

@@ -37,8 +37,12 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, metavar="N", help="alerts a day")
 
 
-def quality_environment(arguments: argparse.Namespace) -> dict[str, str]:
+def quality_environment(arguments: argparse.Namespace, place: str) -> dict[str, str]:
     """Environment variables for the notebook, of the arguments that were given.
+
+    Args:
+        arguments: of `add_quality_arguments`.
+        place: the case database, an absolute path or a URL.
 
     Raises:
         InputError: a file is not there.
@@ -48,6 +52,7 @@ def quality_environment(arguments: argparse.Namespace) -> dict[str, str]:
     if missing := next((path for path in files if not path.is_file()), None):
         raise InputError(f"{missing}: no such file")
     given = {
+        "CASES": place,
         "ARTIFACT": arguments.artifact and str(arguments.artifact.resolve()),
         "DEVICE_STORES": os.pathsep.join(str(path.resolve()) for path in stores),
         "SCORES": arguments.scores and str(arguments.scores.resolve()),

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from fraudnet.review.agreement import GRADES, confusion
-from fraudnet.review.figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, styled
+from fraudnet.review.figures import BLUE, GREEN, ORANGE, SKY, TEXT, VERMILLION, styled
 from fraudnet.review.pace import Waiting, survival
 from fraudnet.review.quality import records
 from fraudnet.review.text import escaped
@@ -121,7 +121,7 @@ def agreement_figure(both: pd.DataFrame, first: str, second: str) -> go.Figure:
         figure.add_scatter(
             x=[names[j] for _, j in at], y=[names[i] for i, _ in at], name=name,
             mode="markers+text", text=[f"  {number}" for number in numbers],
-            textposition="middle right", textfont={"size": 14, "color": GREY},
+            textposition="middle right", textfont={"size": 14, "color": TEXT},
             marker={
                 "color": colour, "symbol": symbol, "size": numbers, "sizemode": "area",
                 "sizeref": counts.max() / 45**2 * 2, "sizemin": 4,
@@ -204,7 +204,7 @@ def waiting_figure(waiting: Waiting) -> go.Figure:
             figure.add_vline(x=at, line={"color": ORANGE, "dash": "dash", "width": 1.5})
             figure.add_annotation(  # a logarithmic axis takes its place as a logarithm
                 x=math.log10(at), xanchor="left", y=1.03, yanchor="top", showarrow=False,
-                text=f" {share:.0%} judged", font={"color": GREY},
+                text=f" {share:.0%} judged", font={"color": TEXT},
             )  # fmt: skip
     figure.update_yaxes(title_text="cases without a verdict", tickformat=".0%", range=[0, 1.03])
     figure.update_xaxes(
@@ -229,7 +229,7 @@ def drift_figure(compared: pd.DataFrame, title: str, moved: float, shifted: floa
         y=[_short(name) for name in shown["feature"]],
         x=shown["index_by_chance"].clip(lower=_LEAST_INDEX),
         name="by chance, at most (95 %)", mode="markers",
-        marker={"symbol": "line-ns-open", "size": 14, "color": GREY, "line": {"width": 2}},
+        marker={"symbol": "line-ns-open", "size": 14, "color": TEXT, "line": {"width": 2}},
         hovertemplate="%{y}: by chance up to %{x:.3f}<extra></extra>",
     )  # fmt: skip
     for says, (colour, symbol) in _SAYS.items():
@@ -247,7 +247,7 @@ def drift_figure(compared: pd.DataFrame, title: str, moved: float, shifted: floa
     for at, label in ((moved, "moved from here"), (shifted, "shifted")):
         figure.add_vline(x=at, line={"color": ORANGE, "dash": "dash", "width": 1.2})
         figure.add_annotation(
-            x=math.log10(at), y=-1, text=f" {label}", showarrow=False, font={"color": GREY},
+            x=math.log10(at), y=-1, text=f" {label}", showarrow=False, font={"color": TEXT},
             xanchor="right" if at == moved else "left",
         )  # fmt: skip
     figure.update_yaxes(
@@ -307,7 +307,7 @@ def what_if_figure(found: WhatIf) -> go.Figure:
     figure.add_vline(x=present, line={"color": VERMILLION, "dash": "dash", "width": 1.5})
     figure.add_annotation(
         x=present, y=1, xref="x", yref="y domain", text=f" now {present:.3g}", showarrow=False,
-        xanchor="left", yanchor="top", font={"color": GREY},
+        xanchor="left", yanchor="top", font={"color": TEXT},
     )  # fmt: skip
     if x.min() < present:
         for row in (1, 2, 3):
@@ -317,7 +317,7 @@ def what_if_figure(found: WhatIf) -> go.Figure:
             )  # fmt: skip
         figure.add_annotation(
             x=present, y=0, xref="x", yref="y3 domain", text="known from drawn cases alone ",
-            showarrow=False, xanchor="right", yanchor="bottom", font={"color": GREY, "size": 11},
+            showarrow=False, xanchor="right", yanchor="bottom", font={"color": TEXT, "size": 11},
         )  # fmt: skip
     figure.update_yaxes(title_text="alerts a day", rangemode="tozero", row=1)
     figure.update_yaxes(title_text="share", tickformat=".0%", range=[0, 1.03], row=2)
@@ -341,7 +341,7 @@ def groups_figure(groups: pd.DataFrame, title: str, axis: str) -> go.Figure:
     for chosen, name, colour, symbol in (
         (~small & ~unlike, "alike", BLUE, "circle"),
         (unlike, "differs from the largest", VERMILLION, "diamond"),
-        (small, "too small to tell", GREY, "circle-open"),
+        (small, "too small to tell", TEXT, "circle-open"),
     ):
         own = groups[chosen]
         if own.empty:
@@ -391,7 +391,7 @@ def _level(figure: go.Figure, y: float, text: str, colour: str) -> None:
     figure.add_hline(y=y, line={"color": colour, "dash": "dash", "width": 1.5})
     figure.add_annotation(
         x=1, xref="paper", xanchor="left", y=y, text=f" {text}", showarrow=False,
-        font={"color": GREY},
+        font={"color": TEXT},
     )  # fmt: skip
     figure.update_layout(margin={"r": _LEVEL_NAME_PX})
 

@@ -342,7 +342,7 @@ def open_quality(environment: Mapping[str, str] = os.environ) -> Quality:
     """The page that environment variables name; relative paths as `find_upwards` has them.
 
     Args:
-        environment: FRAUDNET_STORE, the case database, a path or a PostgreSQL URL
+        environment: FRAUDNET_CASES, the case database, a path or a PostgreSQL URL
             (build/demo/reviews.sqlite if unset); and, each left out if unset: FRAUDNET_ARTIFACT,
             the artifact's file; FRAUDNET_DEVICE_STORES, of devices, separated as in PATH;
             FRAUDNET_SCORES, a file that the training logged under scores/; FRAUDNET_GROUP, a
@@ -351,8 +351,8 @@ def open_quality(environment: Mapping[str, str] = os.environ) -> Quality:
     Raises:
         InputError: one of them is not there or cannot be used.
     """
-    named = environment.get("FRAUDNET_STORE") or str(DEFAULT_DATABASE)
-    place = named if "://" in named else _found(named, "FRAUDNET_STORE")
+    named = environment.get("FRAUDNET_CASES") or str(DEFAULT_DATABASE)
+    place = named if "://" in named else _found(named, "FRAUDNET_CASES")
     artifact, scores = (environment.get(f"FRAUDNET_{name}") for name in ("ARTIFACT", "SCORES"))
     stores = filter(None, environment.get("FRAUDNET_DEVICE_STORES", "").split(os.pathsep))
     return Quality(

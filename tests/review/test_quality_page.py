@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from IPython.display import HTML
 
+from fraudnet.cli import main
 from fraudnet.errors import InputError
+from fraudnet.evaluation.scores import Scores, read_scores, write_scores
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.notebook import _execute, execute_notebook
@@ -21,7 +24,7 @@ from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality
 from fraudnet.review.quality_panel import WhatIfPanel
 from fraudnet.review.verdicts import record_verdict
 from fraudnet.review.what_if import what_if
-from tests.review.conftest import HOSTILE, make_histories, make_store
+from tests.review.conftest import DAY_US, HOSTILE, make_histories, make_store
 from tests.review.quality_team import NOW_US, make_team
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +63,7 @@ def page(team: CaseDatabase, store: Path) -> Path:
     """The committed notebook, executed in a kernel of its own."""
     page = store.with_name("quality.html")
     environment = {
-        "FRAUDNET_STORE": team.place, "FRAUDNET_DEVICE_STORES": str(store),
+        "FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": str(store),
         "FRAUDNET_GROUP": "region", "FRAUDNET_BUDGET": "12",
     }  # fmt: skip
     execute_notebook(NOTEBOOK, page, environment)
@@ -159,11 +162,54 @@ def test_costs_are_set_in_the_panel(quality: Quality) -> None:
     assert panel.fields["review_cost"].value == 0
 
 
+def test_all_transactions_are_compared_with_the_scores_of_the_training(
+    quality: Quality, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    count = 2000
+    trained = Scores(
+        np.arange(count), np.zeros(count, np.int32), rng.integers(0, DAY_US, count),
+        rng.lognormal(3, 0.5, count), np.zeros(count, np.int8),
+        rng.uniform(0, 0.2, count).astype(np.float32),
+        (10 + rng.gamma(9, 0.5, count)).astype(np.float32), "f", "p", 0.3,
+    )  # fmt: skip
+    write_scores(trained, tmp_path / "scores.parquet")
+    scores = read_scores(tmp_path / "scores.parquet")
+    again = Quality(quality.database, stores=quality.stores, scores=scores)
+    figure = again.drift_of_all()
+    assert isinstance(figure, go.Figure)
+    assert figure.layout.title.text.startswith("All transactions of the training against")
+    rows = text_of(again.drift_of_all_table()).split("<tr")
+    assert "<td>distance</td>" in rows[2].replace("\n", "")
+    assert "<td>shifted</td>" in rows[2]
+
+
+def test_command_passes_on_what_it_is_told(
+    team: CaseDatabase, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    monkeypatch.setattr(
+        "fraudnet.review.notebook.execute_notebook", lambda *all_: told.extend(all_)
+    )
+    monkeypatch.chdir(ROOT / "tests")
+    page = tmp_path / "quality.html"
+    command = f"review quality --store {team.place} --html {page} --device-store {store} --budget 7"
+    assert main(command.split()) == 0
+    notebook, written, environment = told
+    assert (notebook, written) == (NOTEBOOK, page)
+    assert environment == {
+        "FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": str(store),
+        "FRAUDNET_BUDGET": "7.0",
+    }  # fmt: skip
+    assert open_quality(environment).budget == 7
+    assert main([*command.split(), "--artifact", "none.tflite"]) == 2
+
+
 def test_environment_names_what_there_is(
     team: CaseDatabase, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = {"FRAUDNET_STORE": team.place, "FRAUDNET_DEVICE_STORES": f"{store}:{store}"}
+    given = {"FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": f"{store}:{store}"}
     quality = open_quality({**given, "FRAUDNET_BUDGET": "7.5", "FRAUDNET_GROUP": ""})
     assert (quality.budget, quality.group, quality.contract) == (7.5, None, None)
     assert len(quality.transactions) == 500
@@ -173,7 +219,7 @@ def test_environment_names_what_there_is(
         ("FRAUDNET_ARTIFACT", str(store), "cases.sqlite: "),
         ("FRAUDNET_SCORES", str(store), "no scores can be read"),
         ("FRAUDNET_DEVICE_STORES", "none.sqlite", "none.sqlite: no such file"),
-        ("FRAUDNET_STORE", "none.sqlite", "none.sqlite: no such file"),
+        ("FRAUDNET_CASES", "none.sqlite", "none.sqlite: no such file"),
     ):
         with pytest.raises(InputError, match=problem):
             open_quality({**given, name: value})
@@ -220,7 +266,7 @@ def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_no_cell_takes_five_seconds(team: CaseDatabase, store: Path) -> None:
     content: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
-    named = {"FRAUDNET_STORE": team.place, "FRAUDNET_DEVICE_STORES": str(store)}
+    named = {"FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": str(store)}
     _execute(content, NOTEBOOK, named)
     seconds = [
         (
