@@ -19,7 +19,7 @@ ORDER BY timestamp_us, sequence LIMIT ?"""
 HISTORY = f"SELECT timestamp_us, sequence, packed {BEFORE}"
 LATER = f"SELECT timestamp_us, sequence, packed {AFTER}"
 CASE_FIELDS = (
-    "transaction_id", "timestamp_us", "counterparty_id", "amount", "columns",
+    "transaction_id", "timestamp_us", "counterparty_id", "amount", "columns", "reputation",
     "fraud_probability", "ood_distance",
 )  # fmt: skip
 CASE_WINDOW = f"SELECT {', '.join(CASE_FIELDS)} {BEFORE}"

@@ -307,10 +307,11 @@ class Store:
         window: list[dict[str, Any]] = [
             dict(zip(sql.CASE_FIELDS, row, strict=True)) for row in rows
         ]
-        # One call for all: a window has a hundred and more of them.
-        columns = json.loads(f"[{','.join(entry['columns'] for entry in window)}]")
-        for entry, parsed in zip(window, columns, strict=True):
-            entry["columns"] = parsed
+        for name in ("columns", "reputation"):
+            # One call for all: a window has a hundred and more of them.
+            values = json.loads(f"[{','.join(entry[name] for entry in window)}]")
+            for entry, parsed in zip(window, values, strict=True):
+                entry[name] = parsed
         self._connection.execute(
             sql.OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
         )

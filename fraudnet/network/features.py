@@ -1,7 +1,7 @@
 """From raw inputs to features, inside the graph: the only implementation there is."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -22,6 +22,32 @@ SMALLEST_DEVIATION = 0.1
 MOST_DEVIATIONS = 8.0
 """What is further out counts as this far: a variance is a difference of squares, and large ones
 would cancel differently in each runtime."""
+
+AMOUNT, TIME, REPUTATION = "amount", "time", "reputation"
+"""Fields of a transaction, beside its further columns."""
+
+Own = tuple[tuple[str, ...], Any]
+"""The fields that features of a transaction alone are of, and the features."""
+
+
+class Readings(NamedTuple):
+    """What each transaction of a window is, before it is held against the others.
+
+    Attributes:
+        amount: standardised logarithm, [B, L, 1].
+        valid: [B, L, 1].
+        gaps: standardised log(1 + seconds) since the transaction `LAGS` before, [B, L - lag, 1].
+        clock: hour and weekday on their circles, [B, L - 1, 4], and the weekend, [B, L - 1, 1].
+        numeric: standardised columns of numbers, [B, L - span + 1, N]; none where there are none.
+        own: categories and reputation, [B, L - span + 1, C] each.
+    """
+
+    amount: Any
+    valid: Any
+    gaps: list[Any]
+    clock: list[Any]
+    numeric: list[Any]
+    own: list[Own]
 
 
 @keras.saving.register_keras_serializable("fraudnet")
@@ -85,26 +111,36 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
 
     def call(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """See the class."""
+        return self.combined(self.readings(inputs))
+
+    def readings(self, inputs: dict[str, Any]) -> "Readings":
+        """What each transaction is, before it is held against the others."""
         # Every lag needs a predecessor, so the oldest position serves as one only.
         dropped = self.span - 1
         read = self._read(inputs)
         amount, valid = signed_log(read[..., :1]), read[..., 1:2]
         amount = (amount - self.mean[0]) / self.deviation[0]
         amount = ops.clip(amount, -MOST_DEVIATIONS, MOST_DEVIATIONS)
-        gap, *pace = [self._gap(read[..., 2:4], valid, lag) for lag in LAGS]
-        habit = ops.concatenate(
-            [newest(amount, 1), gap, *_clock(newest(read[..., 3:7], 1))], axis=-1
-        )
+        gaps = [self.gap(read[..., 2:4], valid, lag) for lag in LAGS]
+        clock = _clock(newest(read[..., 3:7], 1))
+        numeric, own = self._further(inputs, newest(read[..., 7:], dropped), dropped)
+        own += [
+            ((AMOUNT, name), within(newest(amount, dropped), newest(inputs[name], dropped)))
+            for name, within in self.amounts_within.items()
+        ]
+        return Readings(amount, valid, gaps, clock, numeric, own)
+
+    def combined(self, readings: "Readings") -> tuple[Any, Any]:
+        """The features, and valid, of what each transaction is."""
+        dropped = self.span - 1
+        amount, valid, (gap, *pace) = readings.amount, readings.valid, readings.gaps
+        habit = ops.concatenate([newest(amount, 1), gap, *readings.clock], axis=-1)
         normal, known = self._normal(habit, newest(valid, 1))
         now, normal = newest(habit, dropped - 1), newest(normal, dropped - self.normal_window - 1)
         known = newest(known, dropped - self.normal_window - 1)
         features = [now, *self._departure(now, normal, known), ops.log(1.0 + known)]
         features += [newest(p, dropped - lag) for p, lag in zip(pace, LAGS[1:], strict=True)]
-        features += self._further(inputs, newest(read[..., 7:], dropped), dropped)
-        features += [
-            within(now[..., :1], newest(inputs[name], dropped))
-            for name, within in self.amounts_within.items()
-        ]
+        features += [*readings.numeric, *(each for _, each in readings.own)]
         valid = newest(valid, dropped)
         return ops.concatenate(features, axis=-1) * valid, valid
 
@@ -124,7 +160,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         further += [inputs[i.name] for i in self.specification.inputs if i.kind == "reputation"]
         return ops.stack([inputs["amount"], inputs["valid"], *calendar, *further], axis=-1)
 
-    def _gap(self, time: Any, valid: Any, lag: int) -> Any:
+    def gap(self, time: Any, valid: Any, lag: int) -> Any:
         """Standardised log(1 + seconds) since the `lag`th before, 0 where there is none.
 
         From [B, L, 2] days and seconds and [B, L, 1] to [B, L - lag, 1].
@@ -159,16 +195,21 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         same_hour = ops.sum(now[..., 2:4] * normal[..., 2:4], axis=-1, keepdims=True)
         return [normal[..., :channels], ops.log(deviation), departure, same_hour]
 
-    def _further(self, inputs: dict[str, Any], further: Any, dropped: int) -> list[Any]:
-        found, numeric = [], len(self.specification.numeric)
+    def _further(
+        self, inputs: dict[str, Any], further: Any, dropped: int
+    ) -> "tuple[list[Any], list[Own]]":
+        standardised, numeric = [], len(self.specification.numeric)
         if numeric:
             logs = signed_log(further[..., :numeric])
-            found.append((logs - self.mean[2:]) / self.deviation[2:])
-        for name, embedding in self.embeddings.items():
-            found.append(embedding(newest(inputs[name], dropped)))
+            standardised.append((logs - self.mean[2:]) / self.deviation[2:])
+        found: list[Own] = [
+            ((name,), embedding(newest(inputs[name], dropped)))
+            for name, embedding in self.embeddings.items()
+        ]
         if self.specification.reputation is not None:
-            found += _reputation(self.specification, further[..., numeric:])
-        return found
+            risks = _reputation(self.specification, further[..., numeric:])
+            found += [((REPUTATION,), each) for each in risks]
+        return standardised, found
 
     def fit(self, columns: dict[str, npt.NDArray[Any]], log_gaps: npt.NDArray[np.float64]) -> None:
         """Set the standardisation from training rows.

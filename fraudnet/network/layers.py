@@ -177,10 +177,13 @@ class CausalSqueezeExcitation(keras.layers.Layer):  # type: ignore[misc]  # Kera
         """What the first 1x1 layer reads: the running mean, [B, L - window + 1, C]."""
         return windowed_sum(x * valid, self.window) * part
 
+    def gate(self, x: Any, valid: Any, part: Any) -> Any:
+        """What each channel is scaled by, 0..1: [B, L - window + 1, C]."""
+        return ops.sigmoid(self.excite(self.reduce(self.squeezed(x, valid, part))))
+
     def call(self, x: Any, valid: Any, part: Any) -> Any:
         """See the class."""
-        gate = ops.sigmoid(self.excite(self.reduce(self.squeezed(x, valid, part))))
-        return newest(x, self.window - 1) * gate
+        return newest(x, self.window - 1) * self.gate(x, valid, part)
 
 
 @keras.saving.register_keras_serializable("fraudnet")

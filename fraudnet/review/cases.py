@@ -109,6 +109,8 @@ class Case:
             counterparty_id, category, fraud_probability, ood_distance, threshold, familiar (None:
             not judged), reasons (a list of what drove the score, or None), artifact_sha256, reason
             (why it entered the queue), inclusion_probability, device_id, opened_at (UTC).
+        stored: the window's transactions as the device kept them, oldest first; with `reputation`,
+            the counts of their counterparties, unless an older fraudnet scored.
     """
 
     case_id: int
@@ -116,6 +118,7 @@ class Case:
     threshold: float
     window: pd.DataFrame
     flags: pd.DataFrame
+    stored: list[dict[str, Any]]
 
 
 def list_cases(
@@ -182,7 +185,7 @@ def open_case(database: CaseDatabase, case_id: int) -> Case:
     flags.insert(1, "timestamp", _utc(flags.pop("timestamp_us")))
     flags["opened_at"] = _utc(flags.pop("opened_at_us"))
     flags["familiar"] = flags["familiar"].astype("boolean")
-    return Case(case_id, account_id, float(flags["threshold"].iloc[-1]), window, flags)
+    return Case(case_id, account_id, float(flags["threshold"].iloc[-1]), window, flags, entries)
 
 
 def _window_frame(entries: list[dict[str, Any]]) -> pd.DataFrame:

@@ -82,7 +82,7 @@ def _page(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
-    environment = {"FRAUDNET_STORE": place}
+    environment = {"FRAUDNET_CASES": place}
     if arguments.action == "quality":
         environment = quality_environment(arguments, place)
     execute_notebook(notebook, arguments.html, environment)

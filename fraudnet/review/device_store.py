@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
 from fraudnet.errors import InputError
@@ -151,7 +152,7 @@ class DeviceStore:
             )
             return [OldVerdict(*row) for row in rows]
 
-    def _flag(self, row: tuple[object, ...]) -> Flag:
+    def _flag(self, row: tuple[Any, ...]) -> Flag:
         transaction_id, account_id, timestamp_us, amount, counterparty_id, columns, *rest = row
         probability, distance, threshold, familiar, reasons, *further = rest
         try:
@@ -162,19 +163,21 @@ class DeviceStore:
                 f"({error}); the store is damaged: score again into a new one"
             ) from error
         return Flag(
-            transaction_id, account_id, timestamp_us, amount,  # type: ignore[arg-type]
-            counterparty_id,  # type: ignore[arg-type]
+            transaction_id, account_id, timestamp_us, amount,
+            counterparty_id,
             None if category is None else str(category),
-            probability, distance, threshold,  # type: ignore[arg-type]
+            probability, distance, threshold,
             None if familiar is None else bool(familiar),
-            reasons, *further,  # type: ignore[arg-type]
+            reasons, *further,
         )  # fmt: skip
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
         try:
-            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            # Not mode=ro, which would leave its log behind, beside the file.
+            uri = f"{self.path.absolute().as_uri()}?mode=rw"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.execute("PRAGMA query_only = ON")
                 yield connection
         except sqlite3.Error as error:
             raise InputError(

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import nbformat
 import zmq
@@ -11,12 +12,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
-from plotly.io import to_html
 from plotly.offline import get_plotlyjs
 
 import fraudnet
 from fraudnet.errors import CheckFailed, InputError
-from fraudnet.review.panel import PLOTLY_MIME
+from fraudnet.review.shown import PLOTLY_MIME, static_figure
 
 _CELL_TIMEOUT_S = 120
 
@@ -58,7 +58,7 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
         content = nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
     except (ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
         raise InputError(f"{notebook}: not a notebook; expected the .ipynb of the clone") from error
-    _execute(content, notebook, environment)
+    run_cells(content, notebook, environment)
     for cell in content.cells:
         for output in cell.get("outputs", []):
             _make_static(output.get("data", {}))
@@ -71,7 +71,17 @@ def execute_notebook(notebook: Path, output_html: Path, environment: dict[str, s
     unfinished.replace(output_html)
 
 
-def _execute(content: nbformat.NotebookNode, notebook: Path, environment: dict[str, str]) -> None:
+def run_cells(content: nbformat.NotebookNode, notebook: Path, environment: dict[str, str]) -> None:
+    """Run the cells of a notebook, which then hold their outputs and when they ran.
+
+    Args:
+        content: of the notebook.
+        notebook: its file, whose directory is the working directory.
+        environment: as for `execute_notebook`.
+
+    Raises:
+        CheckFailed: a cell ends in an error; the message carries it.
+    """
     with TemporaryDirectory(prefix="fraudnet-review-") as directory:
         manager = AsyncKernelManager(
             kernel_name=NATIVE_KERNEL_NAME,
@@ -98,12 +108,7 @@ def _execute(content: nbformat.NotebookNode, notebook: Path, environment: dict[s
             raise CheckFailed(f"{notebook}: a cell failed with {error.ename}: {reason}") from error
 
 
-def _make_static(data: dict[str, str]) -> None:
+def _make_static(data: dict[str, Any]) -> None:
     data.pop("application/vnd.jupyter.widget-view+json", None)
     if figure := data.pop(PLOTLY_MIME, None):
-        data["text/html"] = to_html(
-            figure,
-            full_html=False,
-            include_plotlyjs=False,
-            config={"responsive": True, "displaylogo": False},
-        )
+        data["text/html"] = static_figure(figure)

@@ -3,28 +3,30 @@
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import plotly.graph_objects as go
 from IPython.display import HTML
 
 from fraudnet.errors import InputError
-from fraudnet.review.cases import Case, list_cases, open_case
+from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.figures import case_figure, queue_figure
-from fraudnet.review.panel import ReviewPanel
-from fraudnet.review.places import DEFAULT_DATABASE, find_upwards
+from fraudnet.review.explainers import ARTIFACT, MODEL, Explainers
+from fraudnet.review.figures import queue_figure
+from fraudnet.review.panel import EMPTY, ReviewPanel
+from fraudnet.review.places import (
+    DEFAULT_ARTIFACT,
+    DEFAULT_DATABASE,
+    DEFAULT_MODEL,
+    find_upwards,
+)
+from fraudnet.review.sections import Sections
 from fraudnet.review.tables import paragraph, table
 from fraudnet.review.text import moment
 from fraudnet.review.verdicts import audit_trail
 
-_EMPTY = "The queue is empty: no transaction was flagged."
-_QUEUE_COLUMNS = [
-    "case_id", "account_id", "timestamp", "amount", "counterparty_id", "category",
-    "fraud_probability", "ood_distance", "expected_loss", "age", "transactions", "verdict",
-    "assigned_to", "lease_holder",
-]  # fmt: skip
+CASES = "FRAUDNET_CASES"
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,13 @@ class Review:
 
     database: CaseDatabase
     reviewer: str
+    explainers: Explainers = field(default_factory=Explainers)
 
     def summary(self) -> HTML:
         """How many cases there are, how many wait, and which time they cover."""
         queue = list_cases(self.database)
         if queue.empty:
-            return paragraph(f"{self.database.name}: {_EMPTY}")
+            return paragraph(f"{self.database.name}: {EMPTY}")
         waiting = queue[queue["verdict"] == "undecided"]
         return paragraph(
             f"{self.database.name}: {len(queue):,} cases from "
@@ -50,63 +53,59 @@ class Review:
     def overview(self) -> go.Figure | HTML:
         """All cases in one picture."""
         queue = list_cases(self.database)
-        return paragraph(_EMPTY) if queue.empty else queue_figure(queue)
+        return paragraph(EMPTY) if queue.empty else queue_figure(queue)
 
-    def queue(self, rows: int = 20) -> HTML:
-        """The cases as a table, highest expected loss first."""
-        queue = list_cases(self.database)
-        return paragraph(_EMPTY) if queue.empty else table(queue[_QUEUE_COLUMNS], rows)
-
-    def riskiest_figure(self) -> go.Figure | HTML:
-        """The window of the undecided case with the highest expected loss."""
-        case = self._riskiest()
-        return paragraph(_EMPTY) if case is None else case_figure(case)
-
-    def riskiest_transactions(self, rows: int = 10) -> HTML:
-        """The same case's latest transactions, newest first, the flagged one on top."""
-        case = self._riskiest()
-        return paragraph(_EMPTY) if case is None else table(case.window[::-1], rows)
-
-    def panel(self) -> ReviewPanel:
-        """The widgets to decide with."""
-        return ReviewPanel(self.database, self.reviewer)
+    def desk(self) -> ReviewPanel:
+        """The widgets to review with."""
+        return ReviewPanel(self.database, self.reviewer, Sections(self.database, self.explainers))
 
     def audit_trail(self, rows: int = 50) -> HTML:
         """The latest verdicts, newest first."""
         trail = audit_trail(self.database)
         return paragraph("No verdict was given yet.") if trail.empty else table(trail[::-1], rows)
 
-    def _riskiest(self) -> Case | None:
-        """The first undecided case; with none undecided the first of all, so the page shows one."""
-        queue = list_cases(self.database)
-        shown = queue[queue["erased_at"].isna()]
-        if shown.empty:
-            return None
-        undecided = shown[shown["verdict"] == "undecided"]
-        first = (shown if undecided.empty else undecided).iloc[0]
-        return open_case(self.database, int(first["case_id"]))
-
 
 def open_review(environment: Mapping[str, str] = os.environ) -> Review:
     """The review that environment variables name.
 
     Args:
-        environment: FRAUDNET_STORE, the case database, a path or a PostgreSQL URL
+        environment: FRAUDNET_CASES, the case database, a path or a PostgreSQL URL
             (build/demo/reviews.sqlite if unset; a relative path is looked for in the working
             directory, then in each directory above it); FRAUDNET_REVIEWER, who decides (the login
-            name if unset).
+            name if unset); FRAUDNET_ARTIFACT and FRAUDNET_MODEL, which explain the cases (those of
+            the demo if the database is the demo's, else none if unset).
 
     Raises:
-        InputError: the database is not there or cannot be used.
+        InputError: the database, the artifact or the model is not there, or the database cannot be
+            used.
     """
-    named = environment.get("FRAUDNET_STORE") or str(DEFAULT_DATABASE)
+    named = environment.get(CASES) or str(DEFAULT_DATABASE)
     place: str | Path | None = named if "://" in named else find_upwards(Path(named))
     if place is None:
         raise InputError(
             f"{named}: no such file in {Path.cwd()} or above it; make the demo's case database "
-            "with `make demo`, or name yours in the environment variable FRAUDNET_STORE"
+            f"with `make demo`, or name yours in the environment variable {CASES}"
         )
-    return Review(CaseDatabase(place), environment.get("FRAUDNET_REVIEWER") or _login_name())
+    is_demo = not environment.get(CASES)
+    explainers = Explainers(
+        _given(environment, ARTIFACT, DEFAULT_ARTIFACT if is_demo else None),
+        _given(environment, MODEL, DEFAULT_MODEL if is_demo else None),
+    )
+    reviewer = environment.get("FRAUDNET_REVIEWER") or _login_name()
+    return Review(CaseDatabase(place), reviewer, explainers)
+
+
+def _given(environment: Mapping[str, str], variable: str, default: Path | None) -> Path | None:
+    """What a variable names; if it is unset the default, where that is there."""
+    if not environment.get(variable):
+        return None if default is None else find_upwards(default)
+    found = find_upwards(Path(environment[variable]))
+    if found is None:
+        raise InputError(
+            f"{environment[variable]}: not there, in {Path.cwd()} or above it; the environment "
+            f"variable {variable} names it: give another, or leave it out"
+        )
+    return found
 
 
 def _login_name() -> str:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-DEFAULT_DATABASE = Path("build/demo/reviews.sqlite")
+DEMO = Path("build/demo")
+DEFAULT_DATABASE = DEMO / "reviews.sqlite"
+DEFAULT_ARTIFACT = DEMO / "fraud.tflite"
+DEFAULT_MODEL = DEMO / "model"
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
 QUALITY_NOTEBOOK = Path("notebooks/alert_quality.ipynb")
 
@@ -13,4 +16,4 @@ def find_upwards(path: Path) -> Path | None:
     An absolute path is itself, if it is there.
     """
     candidates = (directory / path for directory in (Path.cwd(), *Path.cwd().parents))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next((candidate for candidate in candidates if candidate.exists()), None)

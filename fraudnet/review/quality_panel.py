@@ -1,16 +1,14 @@
 """Widgets for what another threshold would bring, with the team's own costs."""
 
-import json
 from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
-from plotly.io import to_html
 
 from fraudnet.evaluation.thresholds import AlertConfig
-from fraudnet.review.panel import PLOTLY_MIME
 from fraudnet.review.quality import records
 from fraudnet.review.quality_figures import what_if_figure
+from fraudnet.review.shown import output, static_figure
 from fraudnet.review.text import escaped
 from fraudnet.review.what_if import WhatIf, what_if
 
@@ -44,10 +42,7 @@ class WhatIfPanel:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:  # noqa: ANN401  (IPython's own)
         bundle: dict[str, Any] = self.widget._repr_mimebundle_(**options)
-        config = {"responsive": True, "displaylogo": False}
-        figure = to_html(
-            what_if_figure(self._found), full_html=False, include_plotlyjs=False, config=config
-        )
+        figure = static_figure(what_if_figure(self._found))
         costs = "; ".join(
             f"{label}: {self.fields[name].value:g}" for name, label in _LABELS.items()
         )
@@ -59,8 +54,7 @@ class WhatIfPanel:
         assert found is not None
         self._found = found
         self.text.value = _listed(described(found, terms))
-        data = {PLOTLY_MIME: json.loads(str(what_if_figure(found).to_json()))}
-        self.picture.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
+        self.picture.outputs = (output(what_if_figure(found)),)
 
 
 def described(found: WhatIf, terms: AlertConfig) -> list[str]:

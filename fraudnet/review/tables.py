@@ -6,11 +6,9 @@ from typing import Any
 import pandas as pd
 from IPython.display import HTML
 
-from fraudnet.review.text import escaped, moment, plain
+from fraudnet.review.shown import LITERAL
+from fraudnet.review.text import age, escaped, moment, plain
 from fraudnet.review.verdicts import VERDICTS
-
-# The class keeps front ends from typesetting what stands between dollar signs.
-_LITERAL = "tex2jax_ignore"
 
 
 def table(frame: pd.DataFrame, rows: int) -> HTML:
@@ -29,14 +27,19 @@ def table(frame: pd.DataFrame, rows: int) -> HTML:
     )
     text.columns = pd.Index([str(name).replace("_", " ") for name in shown.columns])
     with pd.option_context("display.max_colwidth", None):
-        body = text.to_html(index=False, border=0, classes=_LITERAL, justify="left")
+        body = text.to_html(index=False, border=0, classes=LITERAL, justify="left")
     more = f"<p>{len(shown):,} of {len(frame):,} shown.</p>" if len(shown) < len(frame) else ""
     return _html(body + more)
 
 
 def paragraph(text: str) -> HTML:
     """A line of plain text."""
-    return _html(f'<p class="{_LITERAL}">{escaped(text)}</p>')
+    return _html(f'<p class="{LITERAL}">{escaped(text)}</p>')
+
+
+def heading(text: str) -> HTML:
+    """A line of plain text above others."""
+    return _html(f'<h3 class="{LITERAL}">{escaped(text)}</h3>')
 
 
 def _html(body: str) -> HTML:
@@ -44,9 +47,7 @@ def _html(body: str) -> HTML:
 
 
 def _age(value: pd.Timedelta) -> str:
-    days, hours, minutes = value.components[:3]
-    age = f"{days} d" if days > 2 else f"{24 * days + hours} h {minutes} min"
-    return age.replace(" ", "\N{NO-BREAK SPACE}")
+    return age(value).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
@@ -58,5 +59,6 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "fraud_probability": "{:.3f}".format,
     "ood_distance": "{:.2f}".format,
     "age": _age,
+    "difference": "{:.2f}".format,
     "verdict": VERDICTS.__getitem__,
 }

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from fraudnet.transactions.untrusted import printable
+
 _UNKNOWN = "-"
 
 
@@ -22,6 +24,21 @@ def escaped(value: Any) -> str:  # noqa: ANN401
     The dollar sign is escaped too: plotly typesets what stands between two of them.
     """
     return html.escape(plain(value)).replace("$", "&#36;")
+
+
+def brief(value: Any, width: int) -> str:  # noqa: ANN401
+    """A text in at most `width` characters on one line, nothing in it that moves others.
+
+    Line ends, and signs that turn the direction of writing, become the replacement character.
+    """
+    text = printable(plain(value))
+    return text if len(text) <= width else f"{text[: width - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def age(value: pd.Timedelta) -> str:
+    """How long ago, in days or in hours and minutes."""
+    days, hours, minutes = value.components[:3]
+    return f"{days} d" if days > 2 else f"{24 * days + hours} h {minutes} min"
 
 
 def moment(value: pd.Timestamp) -> str:

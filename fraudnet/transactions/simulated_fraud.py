@@ -89,6 +89,15 @@ FRAUDS = {
     "mule_burst": Pattern(0.13, (5, 12), (20, 600), (0.8, 5.0), (-6, 6), 0.6, ("transfer",)),
 }
 COMPROMISED = "compromised_counterparty"
+# What of a fraud is like no ordinary day and no lookalike: the field an explanation should name.
+PLANTED_CAUSES: dict[str, tuple[str, ...]] = {
+    "high_amount": ("amount",),
+    "stolen_card": ("amount",),
+    "account_takeover": ("time",),  # at night, in quick succession
+    "card_testing": ("amount", "time"),  # next to nothing, within seconds
+    "mule_burst": ("time",),
+    COMPROMISED: ("reputation",),
+}
 COMPROMISED_SHARE = 1.0 - sum(pattern.share for pattern in FRAUDS.values())
 COMPROMISED_DAYS = (21, 35)
 COMPROMISED_FRAUD = (0.7, 0.95)  # of the payments made there meanwhile

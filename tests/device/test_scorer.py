@@ -209,7 +209,9 @@ def test_other_content_is_refused(scorer: Scorer, change: dict[str, object], sho
 def test_case_holds_the_window_oldest_first(artifact: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with Scorer(artifact, store) as scorer:
-        scorer.add_history(transaction(i) for i in reversed(range(LENGTH + 4)))
+        scorer.add_history(transaction(i) for i in reversed(range(LENGTH + 3)))
+        counts = {"counterparty_count_7d": 3, "counterparty_fraud_7d": 1}
+        scorer.add_history([transaction(LENGTH + 3, columns={"category": "fuel", **counts})])
         flagged = transaction(LENGTH + 4, amount=1e6, timestamp_us=START_US + 200 * 24 * HOUR_US)
         decision = scorer.score(flagged)
     assert decision.flagged
@@ -227,10 +229,13 @@ def test_case_holds_the_window_oldest_first(artifact: Path, tmp_path: Path) -> N
         "counterparty_id": "m0",
         "amount": 1e6,
         "columns": {"category": "fuel", "distance": 1.5},
+        "reputation": {},
         "fraud_probability": decision.probability,
         "ood_distance": decision.ood_distance,
     }
     assert window[0]["fraud_probability"] is None  # history only
+    assert window[-2]["columns"] == {"category": "fuel"}
+    assert window[-2]["reputation"] == {"count_7d": 3, "fraud_7d": 1}
 
 
 def test_a_transaction_without_a_finite_answer_is_not_stored(scorer: Scorer) -> None:

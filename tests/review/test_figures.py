@@ -1,5 +1,7 @@
+import html
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,11 @@ from hypothesis import strategies as st
 
 from fraudnet.review.cases import list_cases, open_case
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.figures import case_figure, queue_figure, usual_band
+from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.figures import queue_figure
+from fraudnet.review.importing import import_store
+from fraudnet.review.text import brief
+from fraudnet.review.timeline import course_figure, timeline_figure, usual_band
 from fraudnet.review.verdicts import record_verdict
 from tests.review.conftest import HOSTILE, THRESHOLD
 
@@ -36,31 +42,65 @@ def test_usual_band_is_that_of_the_earlier_amounts_alone(amounts: list[float], c
         assert row[["low", "median", "high"]].tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_case_figure_draws_the_window(database: CaseDatabase) -> None:
+def test_timeline_draws_the_window(database: CaseDatabase) -> None:
     case = open_case(database, 6)
-    figure = case_figure(case)
-    amounts, gaps, scores, distances = traces(figure, "transactions")
+    figure = timeline_figure(case)
+    amounts, gaps, categories, counterparties = traces(figure, "transactions")
     assert values_of(amounts) == case.window["amount"].tolist()
     assert values_of(gaps)[1:] == case.window["gap_hours"].clip(lower=1 / 3600).tolist()[1:]
-    np.testing.assert_array_equal(values_of(scores), case.window["fraud_probability"])
-    np.testing.assert_array_equal(values_of(distances), case.window["ood_distance"])
-    assert figure.layout.annotations[0].text == f"threshold {THRESHOLD}"
-    assert len({trace.xaxis for trace in (amounts, gaps, scores, distances)}) == 4
+    assert len({trace.xaxis for trace in (amounts, gaps, categories, counterparties)}) == 4
+    for trace, column, axis in (
+        (categories, "category", figure.layout.yaxis3),
+        (counterparties, "counterparty_id", figure.layout.yaxis4),
+    ):
+        names = [html.unescape(axis.ticktext[int(lane)]) for lane in trace.y]
+        assert names == [brief(value, 20) for value in case.window[column]]
+    (first_times,) = traces(figure, "first time there")
+    assert len(first_times.x) == case.window["counterparty_id"].nunique()
 
 
-def test_flagged_transaction_is_marked_by_shape_as_well(database: CaseDatabase) -> None:
+def test_lanes_are_few_and_those_of_the_flagged_among_them(database: CaseDatabase) -> None:
     case = open_case(database, 6)
-    for mark in traces(case_figure(case), "flagged"):
-        assert list(mark.x) == [case.window["timestamp"].iloc[-1].tz_localize(None)]
+    names = [f"shop {number}" for number in range(len(case.window))]
+    figure = timeline_figure(replace(case, window=case.window.assign(counterparty_id=names)))
+    labels = figure.layout.yaxis4.ticktext
+    assert (labels[0], labels[-1], len(labels)) == ("all others", names[-1], 9)
+
+
+def test_course_draws_the_answers_and_the_threshold(database: CaseDatabase) -> None:
+    case = open_case(database, 6)
+    figure = course_figure(case)
+    scores, distances = traces(figure, "transactions")
+    scored = case.window.dropna(subset=["fraud_probability"])
+    assert len(scored) < len(case.window)
+    np.testing.assert_array_equal(values_of(scores), scored["fraud_probability"])
+    np.testing.assert_array_equal(values_of(distances), scored["ood_distance"])
+    assert figure.layout.annotations[0].text == f"threshold {THRESHOLD}"
+
+
+def test_flagged_transactions_are_marked_by_shape_as_well(
+    tmp_path: Path, device_path: Path
+) -> None:
+    database = CaseDatabase(tmp_path / "grouped.sqlite", create=True, gap_hours=24 * 365)
+    import_store(database, DeviceStore(device_path))
+    case = open_case(database, 1)
+    assert len(case.flags) == 6
+    for mark in traces(timeline_figure(case), "flagged"):
+        shown = case.window["timestamp"][
+            case.window["transaction_id"].isin(case.flags["transaction_id"])
+        ]
+        assert list(mark.x) == list(shown.dt.tz_localize(None))
+        assert len(mark.x) == len(mark.customdata) == 6
         assert mark.marker.symbol == "diamond"
-    assert len(traces(case_figure(case), "flagged")) == 4
 
 
 def test_window_of_one_transaction_of_no_amount(database: CaseDatabase) -> None:
     case = open_case(database, 6)
-    window = case.window.tail(1).assign(amount=0.0, fraud_probability=np.nan)
-    figure = case_figure(replace(case, window=window))
+    window = case.window.tail(1).assign(amount=0.0, fraud_probability=np.nan, category=None)
+    figure = timeline_figure(replace(case, window=window))
     assert figure.layout.yaxis.type == "linear"  # zero has no logarithm
+    assert figure.layout.yaxis3.ticktext == ("-",)
+    course_figure(replace(case, window=window))
 
 
 def test_queue_figure_has_each_case_once_under_its_verdict(database: CaseDatabase) -> None:
@@ -77,7 +117,7 @@ def test_queue_figure_has_each_case_once_under_its_verdict(database: CaseDatabas
 def test_texts_from_the_store_are_no_markup(database: CaseDatabase) -> None:
     queue = list_cases(database)
     figures = [queue_figure(queue)]
-    figures += [case_figure(open_case(database, case_id)) for case_id in queue["case_id"]]
+    figures += [timeline_figure(open_case(database, case_id)) for case_id in queue["case_id"][:8]]
     drawn = "".join(json.dumps(json.loads(figure.to_json())) for figure in figures)
     assert "&lt;b&gt;bold&lt;/b&gt;" in drawn
     assert "&lt;i&gt;a-5&lt;/i&gt;" in drawn

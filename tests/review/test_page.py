@@ -19,7 +19,7 @@ def text_of(shown: HTML | go.Figure) -> str:
 
 
 def test_environment_names_database_and_reviewer(empty_path: Path) -> None:
-    review = open_review({"FRAUDNET_STORE": str(empty_path), "FRAUDNET_REVIEWER": "ana"})
+    review = open_review({"FRAUDNET_CASES": str(empty_path), "FRAUDNET_REVIEWER": "ana"})
     assert (review.database.place, review.reviewer) == (str(empty_path), "ana")
 
 
@@ -31,7 +31,7 @@ def test_default_database_is_found_from_below(
     empty_path.rename(demo / "reviews.sqlite")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
-    review = open_review({"FRAUDNET_STORE": ""})
+    review = open_review({"FRAUDNET_CASES": ""})
     assert review.database.place == str(demo / "reviews.sqlite")
     assert "reviews.sqlite: The queue is empty" in text_of(review.summary())
 
@@ -48,31 +48,19 @@ def test_missing_database_says_how_to_get_one(
 
 def test_sections_of_an_empty_queue_say_so(empty_path: Path) -> None:
     review = Review(CaseDatabase(empty_path), "ana")
-    for section in (
-        review.summary, review.overview, review.queue, review.riskiest_figure,
-        review.riskiest_transactions,
-    ):  # fmt: skip
+    for section in (review.summary, review.overview):
         assert EMPTY in text_of(section())
     assert "No verdict was given yet." in text_of(review.audit_trail())
 
 
-def test_riskiest_is_the_first_undecided(database: CaseDatabase) -> None:
+def test_without_a_kernel_the_desk_is_the_queue_and_its_first_case(database: CaseDatabase) -> None:
+    record_verdict(database, 1, "false_positive", "ana", "<b>known</b> payee")
     review = Review(database, "ana")
-    order = list_cases(database)["case_id"].tolist()
-    record_verdict(database, order[0], "false_positive", "ana", "<b>known</b> payee")
-    figure = review.riskiest_figure()
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text.startswith(f"Case {order[1]}, ")
     assert "29 undecided" in text_of(review.summary())
     assert "&lt;b&gt;known&lt;/b&gt; payee" in text_of(review.audit_trail())
-    for case_id in order[1:]:
-        record_verdict(database, case_id, "suspicious", "ana")
-    figure = review.riskiest_figure()
-    assert isinstance(figure, go.Figure)
-    assert figure.layout.title.text.startswith(f"Case {order[0]}, ")
-
-
-def test_latest_transactions_begin_with_the_flagged_one(database: CaseDatabase) -> None:
+    shown = review.desk()._repr_mimebundle_()["text/html"]
     riskiest = list_cases(database).iloc[0]
-    first_row = text_of(Review(database, "ana").riskiest_transactions()).split("<tr")[2]
-    assert f"{riskiest['amount']:,.2f}" in first_row
+    assert f"{riskiest['expected_loss']:,.2f}</td>" in shown
+    for name in ("Timeline", "Score", "Reasons", "Similar cases", "Verdicts"):
+        assert f">Case {riskiest['case_id']}: {name}</h3>" in shown
+    assert "20 of 30 shown." in shown

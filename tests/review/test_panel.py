@@ -4,107 +4,296 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import ipywidgets as widgets
 import pytest
 
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.erasure import forget_account
-from fraudnet.review.panel import PLOTLY_MIME, ReviewPanel
-from fraudnet.review.verdicts import VERDICTS, audit_trail
+from fraudnet.review.leases import assign, take
+from fraudnet.review.panel import ReviewPanel
+from fraudnet.review.queue_panel import ANY
+from fraudnet.review.shown import LITERAL, PLOTLY_MIME
+from fraudnet.review.verdicts import VERDICTS, audit_trail, record_verdict
+
+MINUTE_US = 60_000_000
+
+
+def desk(database: CaseDatabase, reviewer: str = "ana") -> ReviewPanel:
+    return ReviewPanel(database, reviewer, least_look_s=0)
 
 
 @pytest.fixture
 def panel(database: CaseDatabase) -> ReviewPanel:
-    return ReviewPanel(database, "ana")
+    return desk(database)
+
+
+def choose(panel: ReviewPanel, case_id: int) -> None:
+    panel.queue.list.value = case_id
+    panel.open.click()
 
 
 def drawn_title(panel: ReviewPanel) -> str:
-    (output,) = panel.picture.outputs
-    return str(output["data"][PLOTLY_MIME]["layout"]["title"]["text"])
+    data = panel.case.picture.outputs[0]["data"]
+    return str(data[PLOTLY_MIME]["layout"]["title"]["text"])
 
 
-def test_offers_the_queue_riskiest_first(panel: ReviewPanel, database: CaseDatabase) -> None:
+def holder(database: CaseDatabase, case_id: int) -> str | None:
+    queue = list_cases(database).set_index("case_id")
+    found: str | None = queue.loc[case_id, "lease_holder"]  # type: ignore[assignment]
+    return found
+
+
+def test_the_first_case_is_shown_and_nobody_s(panel: ReviewPanel, database: CaseDatabase) -> None:
     queue = list_cases(database)["case_id"].tolist()
-    assert [case_id for _, case_id in panel.chooser.options] == queue
-    assert panel.chooser.value == queue[0]
+    assert panel.queue.case_ids == queue
     assert drawn_title(panel).startswith(f"Case {queue[0]}, ")
+    assert set(list_cases(database)["lease_holder"]) == {None}
+    assert all(button.disabled for button in panel.verdict.buttons.values())
+    panel.verdict.buttons["suspicious"].click()
+    assert audit_trail(database).empty
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_a_verdict_clicked_is_a_verdict_stored(
+def test_a_verdict_clicked_is_a_verdict_stored_and_the_next_case_opens(
     panel: ReviewPanel, database: CaseDatabase, verdict: str
 ) -> None:
-    panel.chooser.value = 12
-    panel.note.value = "called the customer"
-    panel.buttons[verdict].click()
+    choose(panel, 12)
+    following = panel.queue.after(12)
+    assert following is not None
+    assert (holder(database, 12), holder(database, following)) == ("ana", None)
+    panel.verdict.kind.value = "card testing"
+    panel.verdict.note.value = "called the customer"
+    panel.verdict.buttons[verdict].click()
     (row,) = audit_trail(database).to_dict("records")
     assert (row["case_id"], row["verdict"], row["reviewer"]) == (12, verdict, "ana")
     assert row["note"] == "called the customer"
-    assert panel.note.value == ""  # so that it does not go to the next case
-    assert panel.chooser.value == 12
-    assert VERDICTS[verdict] in panel.chooser.label
-    assert panel.status.value == f"Case 12: {VERDICTS[verdict]}, stored for ana."
+    assert row["kind"] == ("card testing" if verdict == "confirmed_fraud" else "")
+    assert f"Case 12: {VERDICTS[verdict]}, stored for ana." in panel.status.value
+    assert (panel.queue.chosen, holder(database, following)) == (following, "ana")
+    assert drawn_title(panel).startswith(f"Case {following}, ")
+    # What was said of one case does not go to the next.
+    assert (panel.verdict.note.value, panel.verdict.kind.value) == ("", "")
 
 
-def test_undo_undoes(panel: ReviewPanel, database: CaseDatabase) -> None:
-    panel.chooser.value = 12
-    panel.buttons["confirmed_fraud"].click()
-    panel.undo.click()
-    assert audit_trail(database)["verdict"].tolist() == ["confirmed_fraud", "undecided"]
+def test_undo_takes_the_latest_verdicts_back_one_by_one(
+    panel: ReviewPanel, database: CaseDatabase
+) -> None:
+    choose(panel, 12)
+    panel.verdict.buttons["confirmed_fraud"].click()
+    then = panel.queue.chosen
+    panel.verdict.buttons["false_positive"].click()
+    assert panel.verdict.undo.description == f"Undo: case {then}, false positive"
+    panel.verdict.undo.click()
+    assert (panel.queue.chosen, holder(database, then or 0)) == (then, "ana")
+    assert panel.verdict.undo.description == "Undo: case 12, confirmed fraud"
+    panel.verdict.undo.click()
     assert set(list_cases(database)["verdict"]) == {"undecided"}
-    panel.undo.click()
-    assert "no verdict to undo" in panel.status.value
-    assert len(audit_trail(database)) == 2
+    trail = audit_trail(database)
+    assert trail["verdict"].tolist() == ["confirmed_fraud", "false_positive", *["undecided"] * 2]
+    assert trail["undoes"].tolist()[2:] == [2, 1]
+    assert panel.verdict.undo.disabled
 
 
-def test_choosing_draws_that_case_and_only_then(panel: ReviewPanel) -> None:
-    panel.chooser.value = 7
-    assert drawn_title(panel).startswith("Case 7, ")
-    before = panel.picture.outputs
-    panel.buttons["suspicious"].click()
-    assert panel.picture.outputs is before
-    panel.chooser.value = 8
-    assert drawn_title(panel).startswith("Case 8, ")
+def test_another_analyst_s_case_is_shown_read_only_until_it_is_free(
+    panel: ReviewPanel, database: CaseDatabase
+) -> None:
+    lease = take(database, 12, "ben")
+    choose(panel, 12)
+    assert "Read only" in panel.case.banner.value
+    assert "being reviewed by ben until" in panel.case.banner.value
+    assert drawn_title(panel).startswith("Case 12, ")
+    assert all(button.disabled for button in panel.verdict.buttons.values())
+    record_verdict(database, 12, "suspicious", "ben", lease=lease)
+    panel.open.click()
+    assert "Yours to decide" in panel.case.banner.value
 
 
-def test_no_reviewer_no_verdict(panel: ReviewPanel, database: CaseDatabase) -> None:
-    panel.reviewer.value = ""
-    panel.buttons["suspicious"].click()
-    assert panel.status.value.startswith("reviewer: empty")
+def test_of_two_analysts_at_one_case_one_is_told_and_nothing_is_lost(
+    panel: ReviewPanel, database: CaseDatabase, change: Callable[[str], None]
+) -> None:
+    choose(panel, 12)
+    change(f"UPDATE cases SET lease_until_us = lease_until_us - {20 * MINUTE_US}")
+    other = desk(database, "ben")
+    choose(other, 12)
+    panel.verdict.note.value = "mine"
+    panel.verdict.buttons["false_positive"].click()
+    assert "taken by ben after your time ran out; nothing was stored" in panel.status.value
+    assert "Read only" in panel.case.banner.value
+    assert panel.verdict.note.value == "mine"
     assert audit_trail(database).empty
+    other.verdict.buttons["confirmed_fraud"].click()
+    (row,) = audit_trail(database).to_dict("records")
+    assert (row["reviewer"], row["verdict"]) == ("ben", "confirmed_fraud")
+
+
+def test_looking_holds_the_case_and_tells_who_judged_it_meanwhile(
+    panel: ReviewPanel, database: CaseDatabase, change: Callable[[str], None]
+) -> None:
+    choose(panel, 12)
+    change(f"UPDATE cases SET lease_until_us = lease_until_us - {14 * MINUTE_US}")
+    panel.case.section.value = "Score"  # holds it for a full quarter of an hour again
+    change(f"UPDATE cases SET lease_until_us = lease_until_us - {10 * MINUTE_US}")
+    assert holder(database, 12) == "ana"
+    change(f"UPDATE cases SET lease_until_us = lease_until_us - {10 * MINUTE_US}")
+    record_verdict(database, 12, "suspicious", "ben", lease=take(database, 12, "ben"))
+    panel.case.section.value = "Verdicts"
+    assert "Somebody else had it after your time ran out" in panel.case.banner.value
+    assert panel.verdict.buttons["suspicious"].disabled
+
+
+def test_undo_leaves_what_another_said_since(panel: ReviewPanel, database: CaseDatabase) -> None:
+    choose(panel, 12)
+    panel.verdict.buttons["suspicious"].click()
+    record_verdict(database, 12, "confirmed_fraud", "ben", lease=take(database, 12, "ben"))
+    panel.verdict.undo.click()
+    assert "ana has no verdict to undo" in panel.status.value
+    assert audit_trail(database)["verdict"].tolist() == ["suspicious", "confirmed_fraud"]
+
+
+def test_leaving_a_case_lets_others_take_it(panel: ReviewPanel, database: CaseDatabase) -> None:
+    choose(panel, 12)
+    panel.skip.click()
+    assert panel.queue.chosen != 12
+    assert holder(database, 12) is None
+    assert holder(database, panel.queue.chosen or 0) == "ana"
+    panel.down.click()  # to look at alone
+    assert set(list_cases(database)["lease_holder"]) == {None}
+    after = panel.queue.chosen
+    panel.up.click()
+    assert panel.queue.after(panel.queue.chosen) == after
+
+
+def test_a_double_click_judges_one_case(database: CaseDatabase) -> None:
+    panel = ReviewPanel(database, "ana", least_look_s=60)
+    panel.open.click()
+    panel.verdict.buttons["suspicious"].click()
+    assert "opened just now; nothing was stored" in panel.status.value
+    assert audit_trail(database).empty
+
+
+def test_filters_choose_among_the_queue(panel: ReviewPanel, database: CaseDatabase) -> None:
+    queue = list_cases(database)
+    filters = panel.queue
+    for control, name in (
+        (filters.least_score, "fraud_probability"), (filters.least_distance, "ood_distance"),
+        (filters.least_amount, "amount"),
+    ):  # fmt: skip
+        least = float(queue[name].median())
+        control.value = least
+        assert filters.case_ids == queue["case_id"][queue[name] >= least].tolist()
+        control.value = 0
+    filters.reason.value = "random"
+    assert filters.case_ids == []
+    assert filters.count.value == "No case passes these filters."
+    filters.reason.value = ANY
+    assign(database, 7, "ana")
+    filters.mine.value = True
+    assert filters.case_ids == [7]
+    assert "of ana" in filters.list.label.replace("\xa0", " ")
+
+
+def test_cases_are_chosen_by_what_drove_the_score(
+    database: CaseDatabase, change: Callable[[str], None]
+) -> None:
+    for case_id, field in ((3, "amount"), (5, "<script>")):
+        found = f'[{{"field": "{field}", "probability_without": 0.1, "transaction_id": "t"}}]'
+        change(f"UPDATE flags SET reasons = '{found}' WHERE case_id = {case_id}")
+    change("UPDATE flags SET reasons = 'broken' WHERE case_id = 4")
+    queue = desk(database).queue
+    assert [field for _, field in queue.driven_by.options] == [ANY, "<script>", "amount"]
+    queue.driven_by.value = "amount"
+    assert queue.case_ids == [3]
+
+
+def test_a_filter_leaves_the_open_case_open(panel: ReviewPanel, database: CaseDatabase) -> None:
+    choose(panel, 12)
+    panel.queue.most_days.value = 10_000
+    assert holder(database, 12) == "ana"
+
+
+def test_no_reviewer_no_case(panel: ReviewPanel, database: CaseDatabase) -> None:
+    panel.reviewer.value = ""
+    panel.open.click()
+    assert "reviewer: empty" in panel.status.value
+    assert set(list_cases(database)["lease_holder"]) == {None}
 
 
 def test_erased_history_is_said_and_the_old_picture_goes(
     panel: ReviewPanel, change: Callable[[str], None]
 ) -> None:
     change("UPDATE flags SET window_json = '[]' WHERE case_id = 2")
-    panel.chooser.value = 2
+    choose(panel, 2)
     assert "case 2: its history was erased" in panel.status.value
-    assert panel.picture.outputs == ()
+    assert "Case 2 cannot be shown" in panel.case.banner.value
+    assert panel.case.picture.outputs == ()
 
 
-def test_case_that_was_erased_is_offered_and_says_so(database: CaseDatabase) -> None:
+def test_case_that_was_erased_is_listed_and_says_so(database: CaseDatabase) -> None:
     forget_account(database, "a-3")
-    panel = ReviewPanel(database, "ana")
-    erased = [case_id for label, case_id in panel.chooser.options if "erased" in label]
+    panel = desk(database)
+    lines = {case_id: label.replace("\xa0", " ") for label, case_id in panel.queue.list.options}
+    erased = [case_id for case_id, line in lines.items() if "history was erased" in line]
     assert len(erased) == 6
-    panel.chooser.value = erased[0]
+    choose(panel, erased[0])
     assert f"case {erased[0]}: its history was erased" in panel.status.value
 
 
 def test_empty_queue_is_said(empty_path: Path) -> None:
-    panel = ReviewPanel(CaseDatabase(empty_path), "ana")
-    assert panel.status.value == "The queue is empty: no transaction was flagged."
-    assert all(button.disabled for button in (*panel.buttons.values(), panel.undo))
+    panel = desk(CaseDatabase(empty_path))
+    assert "The queue is empty: no transaction was flagged." in panel.status.value
+    for button in (panel.open, panel.skip, panel.assign, panel.refresh, panel.verdict.undo):
+        button.click()
+    assert panel.verdict.undo.disabled
+    assert "The queue is empty" in panel._repr_mimebundle_()["text/html"]
+
+
+def test_assigning_and_refreshing(panel: ReviewPanel, database: CaseDatabase) -> None:
+    panel.assign.click()
+    queue = list_cases(database)
+    assert queue["case_id"][queue["assigned_to"] == "ana"].tolist() == [panel.queue.chosen]
+    take(database, 7, "ben")
+    panel.refresh.click()
+    labels = {case_id: label.replace("\xa0", " ") for label, case_id in panel.queue.list.options}
+    assert "reviewed by ben" in labels[7]
+
+
+def test_texts_from_the_store_are_text_in_every_control(database: CaseDatabase) -> None:
+    record_verdict(database, 30, "confirmed_fraud", "<b>ben</b>", kind="<script>kind</script>")
+    panel = desk(database)
+    panel.queue.verdict.value = ANY
+    for case_id in panel.queue.case_ids[:5]:
+        choose(panel, case_id)
+        for section in panel.case.section.options:
+            panel.case.section.value = section
+            for output in panel.case.picture.outputs:
+                for text in output["data"].values():
+                    assert_no_markup(str(text))
+    for control in _all(panel.widget):
+        if isinstance(control, widgets.HTML) and "<style>" not in control.value:
+            assert_no_markup(control.value)
+
+
+def assert_no_markup(text: str) -> None:
+    for mark in ("<script", "<b>", "<i>", "<img"):
+        assert mark not in text
+    assert "$" not in text or LITERAL in text
+
+
+def _all(widget: widgets.Widget) -> list[widgets.Widget]:
+    children = getattr(widget, "children", ())
+    return [widget, *(each for child in children for each in _all(child))]
 
 
 def test_callbacks_may_run_in_other_threads(panel: ReviewPanel, database: CaseDatabase) -> None:
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(panel.buttons["suspicious"].click).result()
+        pool.submit(panel.open.click).result()
+        pool.submit(panel.verdict.buttons["suspicious"].click).result()
     assert len(audit_trail(database)) == 1
 
 
 def test_verdict_survives_an_abrupt_end(panel: ReviewPanel, source: str) -> None:
-    panel.buttons["suspicious"].click()
+    panel.open.click()
+    panel.verdict.buttons["suspicious"].click()
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as other:
         assert other.execute("SELECT COUNT(*) FROM verdicts").fetchone() == (1,)

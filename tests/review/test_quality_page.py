@@ -19,7 +19,7 @@ from fraudnet.errors import InputError
 from fraudnet.evaluation.scores import Scores, read_scores, write_scores
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.notebook import _execute, execute_notebook
+from fraudnet.review.notebook import execute_notebook, run_cells
 from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality, open_quality
 from fraudnet.review.quality_panel import WhatIfPanel
 from fraudnet.review.verdicts import record_verdict
@@ -267,7 +267,7 @@ def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
 def test_no_cell_takes_five_seconds(team: CaseDatabase, store: Path) -> None:
     content: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     named = {"FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": str(store)}
-    _execute(content, NOTEBOOK, named)
+    run_cells(content, NOTEBOOK, named)
     seconds = [
         (
             datetime.fromisoformat(cell.metadata.execution["shell.execute_reply"])
