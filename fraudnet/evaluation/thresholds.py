@@ -150,15 +150,11 @@ class Consequences:
     Attributes:
         probability: the threshold.
         alerts_per_day: flagged, those without a label too.
-        precision: frauds among labelled alerts; NaN where there is none.
-        recall: share of the frauds that are flagged; NaN where there is no fraud.
         money_saved_per_day: as `Choice` has it.
     """
 
     probability: Cuts
     alerts_per_day: Cuts
-    precision: Cuts
-    recall: Cuts
     money_saved_per_day: Cuts
 
 
@@ -206,13 +202,9 @@ class _Curve:
 
     def consequences(self) -> Consequences:
         """Of every cut."""
-        labelled, frauds = self._frauds + self._genuine, self._frauds[-1]
-        none = np.full_like(labelled, np.nan)
         return Consequences(
             _between(self._values),
             self._flagged / self._decided.days,
-            np.divide(self._frauds, labelled, out=none.copy(), where=labelled > 0),
-            np.divide(self._frauds, frauds, out=none, where=frauds > 0),
             self._saved / self._decided.days,
         )
 

@@ -33,7 +33,6 @@ _NUMBERS = (
 )  # fmt: skip
 _SHA_SHOWN = 12  # hexadecimal digits
 NOT_LOOKED_FOR = "(not looked for)"
-GROUPS = ("week", "device_id", "artifact", "driver")
 
 
 def flags_with_verdicts(database: CaseDatabase) -> pd.DataFrame:
@@ -70,7 +69,9 @@ def flags_with_verdicts(database: CaseDatabase) -> pd.DataFrame:
     return flags
 
 
-def alert_precision(flags: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
+def alert_precision(
+    flags: pd.DataFrame, by: str | None = None, most: int | None = None
+) -> pd.DataFrame:
     """Precision of the alerts, of all or by a column.
 
     Transactions that were chosen for learning without reaching the threshold are no alerts and
@@ -81,6 +82,7 @@ def alert_precision(flags: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
     Args:
         flags: of `flags_with_verdicts`.
         by: a column; None: all are one group.
+        most: so many groups, those of the most alerts; None: all.
 
     Returns:
         One row a group, in the order of its values: group, alerts, cases, confirmed_fraud,
@@ -92,7 +94,9 @@ def alert_precision(flags: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
     if by is None:
         groups = [("all alerts", alerts)] if len(alerts) else []
     else:
-        groups = [(str(name), each) for name, each in alerts.groupby(by, sort=True)]
+        largest = alerts[by].value_counts().index[:most]
+        shown = alerts[alerts[by].isin(largest)]
+        groups = [(str(name), each) for name, each in shown.groupby(by, sort=True)]
     return pd.DataFrame([_row(name, each) for name, each in groups], columns=_ROW)
 
 

@@ -32,7 +32,6 @@ from fraudnet.review.groups import alert_rate_by_group, precision_by_group
 from fraudnet.review.pace import alerts_per_day, waiting_of
 from fraudnet.review.places import DEFAULT_DATABASE, find_upwards
 from fraudnet.review.quality import (
-    GROUPS,
     alert_precision,
     flags_with_verdicts,
     learning_shares,
@@ -57,6 +56,7 @@ NO_CASES = "There are no cases yet: import a device's store with `fraudnet cases
 NO_VERDICTS = "No alert has a verdict yet that says fraud or false positive."
 NO_PAIR = "No two reviewers have judged the same flag yet."
 _PARTS = {"device_id": "device", "artifact": "artifact", "driver": "first reason"}
+_MOST_PARTS = 20  # devices, artifacts, reasons: those of the most alerts
 _SAID = paragraph("")  # what is missing is said by the section's first cell
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 _WEEKS = 4
@@ -138,16 +138,22 @@ class Quality:
         """Precision by device, artifact and kind of reason."""
         if self._without_verdicts():
             return _SAID
-        parts = {label: alert_precision(self.flags, name) for name, label in _PARTS.items()}
+        parts = {
+            label: alert_precision(self.flags, name, _MOST_PARTS) for name, label in _PARTS.items()
+        }
         return parts_figure(parts)
 
-    def precision_table(self, rows: int = 60) -> HTML:
+    def precision_table(self, rows: int = 200) -> HTML:
         """The same in numbers, and what was found among the transactions chosen for learning."""
         if self._without_verdicts():
             return _SAID
         found = [
             alert_precision(self.flags).assign(by=""),
-            *(alert_precision(self.flags, n).assign(by=_PARTS.get(n, n)) for n in GROUPS),
+            alert_precision(self.flags, "week").assign(by="week"),
+            *(
+                alert_precision(self.flags, name, _MOST_PARTS).assign(by=label)
+                for name, label in _PARTS.items()
+            ),
             learning_shares(self.flags).assign(by="for learning"),
         ]
         return table(_precision_texts(pd.concat(found, ignore_index=True)), rows)

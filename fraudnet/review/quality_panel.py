@@ -106,5 +106,5 @@ def _field(name: str, value: float) -> widgets.BoundedFloatText:
     return widgets.BoundedFloatText(
         value=value, min=0, max=1 if is_share else _MOST_MONEY, step=0.05 if is_share else 1,
         description=_LABELS[name], style={"description_width": "initial"},
-        layout={"width": "17em"}, continuous_update=False,
+        layout={"width": "17em", "flex": "0 0 auto"}, continuous_update=False,
     )  # fmt: skip

@@ -14,7 +14,6 @@ from fraudnet.review.device_store import Flag
 from fraudnet.review.importing import add_flags
 from fraudnet.review.pace import Waiting, alerts_per_day, survival, waiting_of
 from fraudnet.review.quality import (
-    GROUPS,
     NOT_LOOKED_FOR,
     alert_precision,
     flags_with_verdicts,
@@ -45,7 +44,7 @@ def flag(number: int, hours: int, reason: str = "flagged", included: float = 1.0
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("by", [None, *GROUPS])
+@pytest.mark.parametrize("by", [None, "week", "device_id", "artifact", "driver"])
 def test_precision_is_that_of_a_count_with_wilsons_interval(
     team: CaseDatabase, flags: pd.DataFrame, by: str | None
 ) -> None:
@@ -71,6 +70,13 @@ def test_precision_is_that_of_a_count_with_wilsons_interval(
         ):
             interval = binomtest(part, whole).proportion_ci(method="wilson")
             assert figures == pytest.approx((part / whole, interval.low, interval.high))
+
+
+def test_the_groups_of_the_most_alerts(flags: pd.DataFrame) -> None:
+    every = alert_precision(flags, "driver")
+    two = alert_precision(flags, "driver", most=2)
+    largest = every["alerts"].nlargest(2).index
+    assert two["group"].tolist() == every.loc[sorted(largest), "group"].tolist()
 
 
 @both
