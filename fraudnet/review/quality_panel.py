@@ -64,7 +64,9 @@ def described(found: WhatIf, terms: AlertConfig) -> list[str]:
     costs = terms.review_cost or terms.customer_cost
     lines = [
         f"At the present threshold, {found.present:.3g}: {_told(now)}.",
-        f"Most is saved from {best['threshold']:.3g} on: {_told(best)}."
+        f"Most is saved from {best['threshold']:.3g} on: {_told(best)}; "
+        f"{best['gain']:,.2f} a day more than now ({best['gain_low']:,.2f} to "
+        f"{best['gain_high']:,.2f})."
         if costs
         else "Where alerts cost nothing, flagging more saves more: set what a review costs.",
         f"Estimated from {found.decided:,} labelled transactions of the artifact "

@@ -1,6 +1,6 @@
 """What another threshold would bring: alerts a day, precision, recall and money."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ class WhatIf:
     Attributes:
         table: one row a threshold, ascending: threshold, alerts_per_day, precision with
             precision_low and precision_high, recall with recall_low and recall_high (NaN where
-            nothing was drawn at random), saved (money a day) with saved_low and saved_high.
+            nothing was drawn at random), saved (money a day) with saved_low and saved_high, gain
+            (of that over the present threshold) with gain_low and gain_high.
         present: the threshold of the newest flag.
         at_present: the row of `table` that flags what it flags.
         artifact: of the newest flag; other artifacts' scores mean something else.
@@ -69,22 +70,12 @@ def what_if(flags: pd.DataFrame, terms: AlertConfig) -> WhatIf | None:
     drawn = int((below & (decided["reason"] == "random")).sum())
     if not drawn:
         decided = decided[~below]
-    weight = decided["weight"].to_numpy(float)
-    score = decided["fraud_probability"].to_numpy(float)
-    days = float((own["timestamp"].max().ceil("D") - own["timestamp"].min().floor("D")) / _DAY)
-    account = pd.factorize(decided["account_id"])[0].astype(np.int64)
-    scored = Scored(
-        score,
-        decided["is_fraud"].to_numpy(np.int8),
-        np.zeros(len(decided), np.int64),  # no figure below is of single days
-        account,
-        decided["amount"].to_numpy(float),
-    )
-    found = consequences(Decided(scored, weight, max(days, 1.0)), terms)
-    at_present = int(np.unique(score[decided["is_alert"].to_numpy(bool)]).size)
+    given = _decided(decided, own["timestamp"])
+    found = consequences(given, terms)
     # Flagging all that was drawn would say nothing of what lies below the last of it.
     last = max(1, len(found.probability) - (2 if drawn else 1))
-    cuts = np.unique([*np.linspace(1, last, _CUTS).round().astype(int), min(at_present, last)])
+    now = min(decided.loc[decided["is_alert"], "fraud_probability"].nunique(), last)
+    cuts = np.unique([*np.linspace(1, last, _CUTS).round().astype(int), now])[::-1]
     table = pd.DataFrame(
         {
             "threshold": found.probability[cuts],
@@ -92,23 +83,27 @@ def what_if(flags: pd.DataFrame, terms: AlertConfig) -> WhatIf | None:
             "saved": found.money_saved_per_day[cuts],
         }
     )
-    again = np.array(
-        [
-            consequences(Decided(scored, weight * times[account], max(days, 1.0)), terms)
-            .money_saved_per_day[cuts]
-            for times in resampled(int(account.max()) + 1, _RESAMPLES, seed=0)
-        ]
-    )  # fmt: skip
-    spans = [interval_of(column) for column in again.T]
-    table["saved_low"] = [span.low if span else np.nan for span in spans]
-    table["saved_high"] = [span.high if span else np.nan for span in spans]
-    table = table.join(_rates(scored, weight, found.probability[cuts], estimable=bool(drawn)))
-    order = np.argsort(table["threshold"].to_numpy(), kind="stable")
-    place = int(np.flatnonzero(cuts[order] == min(at_present, last))[0])
+    at_present = int(np.flatnonzero(cuts == now)[0])
+    table["gain"] = table["saved"] - table["saved"][at_present]
+    table = table.join(_money_intervals(given, terms, cuts, at_present))
+    table = table.join(_rates(given, table["threshold"], estimable=bool(drawn)))
     return WhatIf(
-        table.iloc[order].reset_index(drop=True), present, place, str(newest["artifact"]),
-        len(flags) - len(own), len(decided), drawn,
+        table, present, at_present, str(newest["artifact"]), len(flags) - len(own), len(decided),
+        drawn,
     )  # fmt: skip
+
+
+def _decided(flags: pd.DataFrame, timestamps: "pd.Series[pd.Timestamp]") -> Decided:
+    """Flags with a label, on the days that the timestamps span."""
+    scored = Scored(
+        flags["fraud_probability"].to_numpy(float),
+        flags["is_fraud"].to_numpy(np.int8),
+        np.zeros(len(flags), np.int64),  # no figure here is of single days
+        pd.factorize(flags["account_id"])[0].astype(np.int64),
+        flags["amount"].to_numpy(float),
+    )
+    days = float((timestamps.max().ceil("D") - timestamps.min().floor("D")) / _DAY)
+    return Decided(scored, flags["weight"].to_numpy(float), max(days, 1.0))
 
 
 def _weighed(flags: pd.DataFrame) -> pd.DataFrame:
@@ -121,13 +116,28 @@ def _weighed(flags: pd.DataFrame) -> pd.DataFrame:
     return decided.assign(weight=(flags["weight"] * whole / known.where(known > 0))[labelled])
 
 
-def _rates(
-    scored: Scored,
-    weight: npt.NDArray[np.float64],
-    thresholds: npt.NDArray[np.float64],
-    *,
-    estimable: bool,
+def _money_intervals(
+    given: Decided, terms: AlertConfig, cuts: npt.NDArray[np.int64], at_present: int
 ) -> pd.DataFrame:
+    """Of what is saved at each cut, and of the gain over the present one in the same draws."""
+    account = given.scored.account
+    saved = np.array(
+        [
+            consequences(replace(given, weight=given.weight * times[account]), terms)
+            .money_saved_per_day[cuts]
+            for times in resampled(int(account.max()) + 1, _RESAMPLES, seed=0)
+        ]
+    )  # fmt: skip
+    spans = {}
+    for name, again in (("saved", saved), ("gain", saved - saved[:, [at_present]])):
+        ends_of = [interval_of(column) for column in again.T]
+        spans[f"{name}_low"] = [each.low if each else np.nan for each in ends_of]
+        spans[f"{name}_high"] = [each.high if each else np.nan for each in ends_of]
+    return pd.DataFrame(spans)
+
+
+def _rates(given: Decided, thresholds: "pd.Series[float]", *, estimable: bool) -> pd.DataFrame:
+    scored, weight = given.scored, given.weight
     rows = []
     for threshold in thresholds:
         alerted = scored.score >= threshold

@@ -62,6 +62,9 @@ def test_what_if_is_the_sum_over_what_each_verdict_stands_for(flags: pd.DataFram
                 assert row[f"{name}_low"] <= value + 1e-9
                 assert value - 1e-9 <= row[f"{name}_high"]
     now = found.table.iloc[found.at_present]
+    assert now[["gain", "gain_low", "gain_high"]].tolist() == [0, 0, 0]
+    assert (found.table["gain_low"] <= found.table["gain"] + 1e-9).all()
+    assert (found.table["gain"] <= found.table["gain_high"] + 1e-9).all()
     for name, value in naive(flags, 0.3).items():
         assert now[name] == pytest.approx(value)
 
