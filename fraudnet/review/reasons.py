@@ -11,7 +11,7 @@ from fraudnet.review.cases import Case
 from fraudnet.review.figures import GREEN, ORANGE, SKY, TEXT, VERMILLION, styled
 from fraudnet.review.shown import Shown
 from fraudnet.review.tables import paragraph
-from fraudnet.review.text import brief, escaped, moment, plain
+from fraudnet.review.text import brief, escaped, plain
 
 if TYPE_CHECKING:
     from fraudnet.review.explanations.integrated_gradients import Attribution
@@ -182,16 +182,24 @@ def _part(case: Case, field: str, transaction_id: str) -> str:
     row = rows[0]
     values = {
         "amount": plain(row["amount"], "{:,.2f}".format),
-        "time": f"{plain(row['gap_hours'], '{:.2g}'.format)} h after",
+        "time": f"{plain(row['gap_hours'], _gap)} after",
         "reputation": f"of {plain(row['counterparty_id'])}",
-        WHOLE: "",
     }
-    value = values.get(field, plain(row.get(field)))
-    return f"{field} {value}, {_which(case, transaction_id)}"
+    which = _which(case, transaction_id)
+    if field == WHOLE:
+        return which
+    return f"{field} {values.get(field, plain(row.get(field)))}, {which}"
+
+
+def _gap(hours: float) -> str:
+    for unit, length in (("d", 24.0), ("h", 1.0), ("min", 1 / 60)):
+        if hours >= length:
+            return f"{hours / length:.3g} {unit}"
+    return f"{3600 * hours:.0f} s"
 
 
 def _which(case: Case, transaction_id: str) -> str:
     if transaction_id == case.flags["transaction_id"].iloc[-1]:
         return "this transaction"
     times = case.window.loc[case.window["transaction_id"] == transaction_id, "timestamp"]
-    return f"that of {moment(times.iloc[0])}" if len(times) else f"{transaction_id}"
+    return f"that of {times.iloc[0]:%d %b %H:%M:%S}" if len(times) else str(transaction_id)
