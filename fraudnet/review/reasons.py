@@ -79,6 +79,7 @@ def gradients_shown(
     """
     ids = case.window["transaction_id"].tolist()
     parts = found.ranked()
+    parts = parts[parts["places_before"] < len(ids)]  # no padding
     parts = parts.reindex(parts["logits"].abs().sort_values(ascending=False, kind="stable").index)
     parts = parts.head(MOST_PARTS).sort_values("logits", ascending=False, kind="stable")
     parts = parts.assign(transaction_id=[ids[-1 - before] for before in parts["places_before"]])
@@ -100,7 +101,7 @@ def _agreement(case: Case, found: "Attribution", occluded: pd.DataFrame | None) 
     if occluded is None:
         return "There is no artifact of this case to check it against by occlusion."
     ids = case.window["transaction_id"].tolist()
-    by_gradients = ids[found.top_place - len(found.values)]
+    by_gradients = ids[int(found.by_transaction[-len(ids) :].argmax())]
     by_occlusion = occluded.loc[occluded["field"] == WHOLE, "transaction_id"].iloc[0]
     if by_gradients == by_occlusion:
         which = _which(case, by_gradients)

@@ -136,6 +136,7 @@ def test_a_review_by_the_keyboard(tmp_path: Path, theme: str) -> None:
         run_all(page)
         page.wait_for("document.querySelectorAll('.fraudnet-queue option').length === 240")
         page.wait_for(f"!!{_DESK}.querySelector('.plot-container')")
+        page.wait_for(f"{_KERNEL} === 'idle'")  # a cell that ends takes the focus
         page.evaluate("document.querySelector('.fraudnet-queue select').focus()")
 
         tab_to(page, "Line down")
