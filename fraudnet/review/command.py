@@ -12,7 +12,8 @@ exit status: 0 done, 1 the notebook failed, 2 wrong input
 
 examples:
   fraudnet review export build/labels.csv --store build/demo/reviews.sqlite
-  fraudnet review --store build/demo/reviews.sqlite --html build/demo/review.html
+  fraudnet review --store build/demo/reviews.sqlite --artifact build/demo/fraud.tflite \\
+      --html build/demo/review.html
   fraudnet review quality --store build/demo/reviews.sqlite --html build/demo/quality.html"""
 
 
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     _add_database(parser, None)
     parser.add_argument("--html", type=Path, metavar="FILE", help="page to write (HTML)")
+    parser.add_argument(
+        "--artifact", type=Path, metavar="FILE", help="the .tflite that scored; it explains cases"
+    )
     parser.add_argument(
         "--notebook",
         type=Path,
@@ -82,10 +86,14 @@ def _page(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
-    environment = {"FRAUDNET_CASES": place}
+    variables = {"FRAUDNET_CASES": place}
     if arguments.action == "quality":
-        environment = quality_environment(arguments, place)
-    execute_notebook(notebook, arguments.html, environment)
+        variables = quality_environment(arguments, place)
+    elif arguments.artifact is not None:
+        if not arguments.artifact.is_file():
+            raise InputError(f"{arguments.artifact}: no such file; give the .tflite that scored")
+        variables["FRAUDNET_ARTIFACT"] = str(arguments.artifact.resolve())
+    execute_notebook(notebook, arguments.html, variables)
     print(f"{arguments.html}: open it in a browser; to work with it, open {notebook} in JupyterLab")
     return 0
 

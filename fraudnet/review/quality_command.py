@@ -23,7 +23,11 @@ def add_quality_arguments(parser: argparse.ArgumentParser) -> None:
         help="notebook to run (default: %(default)s, here or in a directory above)",
     )  # fmt: skip
     parser.add_argument(
-        "--artifact", type=Path, metavar="FILE", help="for its budget, precision and distances"
+        "--artifact",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="FILE",
+        help="for its budget, precision and distances",
     )
     parser.add_argument(
         "--device-store", type=Path, action="append", metavar="FILE", dest="device_stores",
