@@ -202,7 +202,10 @@ def _review(output: Path) -> str | None:
             cases_command.add_arguments, cases_command.run,
             "import", output / "cases.sqlite", "--into", database,
         )  # fmt: skip
-        _call(command.add_arguments, command.run, "--store", database, "--html", page)
+        _call(
+            command.add_arguments, command.run, "--store", database, "--html", page,
+            "--artifact", output / "fraud.tflite",
+        )  # fmt: skip
     return str(page)
 
 

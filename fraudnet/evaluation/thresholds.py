@@ -143,6 +143,26 @@ def choose_threshold(decided: Decided, alerts: AlertConfig, period: str) -> Thre
     )
 
 
+@dataclass(frozen=True)
+class Consequences:
+    """What follows from flagging the c highest distinct scores, c = 0 .. C, [C + 1] each.
+
+    Attributes:
+        probability: the threshold.
+        alerts_per_day: flagged, those without a label too.
+        money_saved_per_day: as `Choice` has it.
+    """
+
+    probability: Cuts
+    alerts_per_day: Cuts
+    money_saved_per_day: Cuts
+
+
+def consequences(decided: Decided, alerts: AlertConfig) -> Consequences:
+    """What follows from every threshold that makes a difference."""
+    return _Curve(decided, alerts).consequences()
+
+
 class _Curve:
     """What follows from flagging the c highest distinct scores, c = 0 .. C, as arrays [C + 1]."""
 
@@ -169,7 +189,7 @@ class _Curve:
         frauds, genuine, days = self._frauds[at], self._genuine[at], self._decided.days
         money, whole = self._money[at], self._money[-1]
         return Choice(
-            probability=_between(self._values, at),
+            probability=float(_between(self._values)[at]),
             chosen_by=policy,
             terms=self._alerts.policies[policy],
             alerts_per_day=self._flagged[at] / days,
@@ -178,6 +198,14 @@ class _Curve:
             money_recall=money / whole if whole else 0.0,
             money_saved_per_day=self._saved[at] / days,
             customers_bothered_per_day=self._bothered(at) / days,
+        )
+
+    def consequences(self) -> Consequences:
+        """Of every cut."""
+        return Consequences(
+            _between(self._values),
+            self._flagged / self._decided.days,
+            self._saved / self._decided.days,
         )
 
     @property
@@ -231,16 +259,15 @@ def _last(allowed: npt.NDArray[np.bool_]) -> int:
     return int(np.flatnonzero(allowed)[-1])
 
 
-def _between(falling: Floats, flagged: int) -> float:
-    """A threshold that flags so many of these scores, distinct and falling.
+def _between(falling: Floats) -> Cuts:
+    """Thresholds that flag the c highest of these scores, distinct and falling, c = 0 .. C.
 
-    It lies half-way between two, so that another runtime's rounding flips no decision; 1 stands
+    They lie half-way between two, so that another runtime's rounding flips no decision; 1 stands
     above the highest and 0 below the lowest.
     """
-    last_in = falling[flagged - 1] if flagged else np.ones_like(falling[0])
-    first_out = falling[flagged] if flagged < len(falling) else np.zeros_like(falling[0])
     # In the scores' own precision, in which the two may be neighbours.
+    last_in = np.concatenate([np.ones(1, falling.dtype), falling])
+    first_out = np.concatenate([falling, np.zeros(1, falling.dtype)])
     middle = first_out + (last_in - first_out) / 2
-    if first_out < middle <= last_in:
-        return float(middle)
-    return float(last_in if flagged else np.nextafter(first_out, np.inf, dtype=falling.dtype))
+    last_in[0] = max(last_in[0], np.nextafter(first_out[0], np.inf, dtype=falling.dtype))
+    return np.where((first_out < middle) & (middle <= last_in), middle, last_in).astype(np.float64)

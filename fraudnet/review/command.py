@@ -1,29 +1,36 @@
-"""`fraudnet review`: the review notebook as a page, and the labels that its verdicts make."""
+"""`fraudnet review`: the notebooks as pages, and the labels that the verdicts make."""
 
 import argparse
 from pathlib import Path
 
 from fraudnet.errors import InputError
 from fraudnet.review.places import DEFAULT_NOTEBOOK, find_upwards
+from fraudnet.review.quality_command import add_quality_arguments, quality_environment
 
 _EPILOG = """\
 exit status: 0 done, 1 the notebook failed, 2 wrong input
 
 examples:
   fraudnet review export build/labels.csv --store build/demo/reviews.sqlite
-  fraudnet review --store build/demo/reviews.sqlite --html build/demo/review.html"""
+  fraudnet review --store build/demo/reviews.sqlite --artifact build/demo/fraud.tflite \\
+      --html build/demo/review.html
+  fraudnet review quality --store build/demo/reviews.sqlite --html build/demo/quality.html"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.description = (
         "Run the review notebook on the team's case database and keep what it shows as a page; "
-        "with `export`, write what the verdicts say of transactions, for training."
+        "with `quality`, so the team lead's; with `export`, write what the verdicts say of "
+        "transactions, for training."
     )
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     _add_database(parser, None)
     parser.add_argument("--html", type=Path, metavar="FILE", help="page to write (HTML)")
+    parser.add_argument(
+        "--artifact", type=Path, metavar="FILE", help="the .tflite that scored; it explains cases"
+    )
     parser.add_argument(
         "--notebook",
         type=Path,
@@ -31,10 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="notebook to run (default: %(default)s, here or in a directory above)",
     )
-    actions = parser.add_subparsers(dest="action", metavar="export")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
     export = actions.add_parser("export", help="write labels; `fraudnet train --labels` takes them")
     export.add_argument("file", type=Path, metavar="FILE", help=".csv, .parquet or .jsonl")
-    _add_database(export, argparse.SUPPRESS)  # may stand before `export`, too
+    quality = actions.add_parser("quality", help="the quality of the alerts, as a page")
+    add_quality_arguments(quality)
+    for action in (export, quality):
+        _add_database(action, argparse.SUPPRESS)  # may stand before the action, too
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -76,8 +86,15 @@ def _page(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
-    execute_notebook(notebook, arguments.html, {"FRAUDNET_CASES": place})
-    print(f"{arguments.html}: open it in a browser; to decide, open {notebook} in JupyterLab")
+    variables = {"FRAUDNET_CASES": place}
+    if arguments.action == "quality":
+        variables = quality_environment(arguments, place)
+    elif arguments.artifact is not None:
+        if not arguments.artifact.is_file():
+            raise InputError(f"{arguments.artifact}: no such file; give the .tflite that scored")
+        variables["FRAUDNET_ARTIFACT"] = str(arguments.artifact.resolve())
+    execute_notebook(notebook, arguments.html, variables)
+    print(f"{arguments.html}: open it in a browser; to work with it, open {notebook} in JupyterLab")
     return 0
 
 

@@ -155,6 +155,21 @@ class DeviceStore:
                 flags.append(self._flag((*content, now_us, _window_json(window))))
             return flags
 
+    def latest_scored(self, most: int) -> list[tuple[str, int, float, str, float, float, int]]:
+        """The latest transactions that were scored, flagged or not, at most so many.
+
+        Returns:
+            account_id, timestamp_us, amount, columns (JSON), fraud_probability, ood_distance and
+            flagged (1 or 0) of each.
+        """
+        with self._connect() as connection:
+            return connection.execute(
+                "SELECT account_id, timestamp_us, amount, columns, fraud_probability, "
+                "ood_distance, flagged FROM transactions WHERE fraud_probability IS NOT NULL "
+                "ORDER BY timestamp_us DESC LIMIT ?",
+                (most,),
+            ).fetchall()
+
     def verdicts(self) -> list[OldVerdict]:
         """Verdicts of an older review, in the order in which they were given."""
         if not self.has_verdicts:

@@ -8,6 +8,7 @@ DEFAULT_ARTIFACT = DEMO / "fraud.tflite"
 DEFAULT_MODEL = DEMO / "model"
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")
 DEFAULT_TOUR = Path("notebooks/from_transactions_to_phone.ipynb")
+QUALITY_NOTEBOOK = Path("notebooks/alert_quality.ipynb")
 
 
 def find_upwards(path: Path) -> Path | None:

@@ -11,7 +11,7 @@ from fraudnet.review.cases import Case
 from fraudnet.review.figures import GREEN, ORANGE, SKY, TEXT, VERMILLION, styled
 from fraudnet.review.shown import Shown
 from fraudnet.review.tables import paragraph
-from fraudnet.review.text import brief, escaped, moment, plain
+from fraudnet.review.text import brief, escaped, plain
 
 if TYPE_CHECKING:
     from fraudnet.review.explanations.integrated_gradients import Attribution
@@ -79,6 +79,7 @@ def gradients_shown(
     """
     ids = case.window["transaction_id"].tolist()
     parts = found.ranked()
+    parts = parts[parts["places_before"] < len(ids)]  # no padding
     parts = parts.reindex(parts["logits"].abs().sort_values(ascending=False, kind="stable").index)
     parts = parts.head(MOST_PARTS).sort_values("logits", ascending=False, kind="stable")
     parts = parts.assign(transaction_id=[ids[-1 - before] for before in parts["places_before"]])
@@ -100,7 +101,7 @@ def _agreement(case: Case, found: "Attribution", occluded: pd.DataFrame | None) 
     if occluded is None:
         return "There is no artifact of this case to check it against by occlusion."
     ids = case.window["transaction_id"].tolist()
-    by_gradients = ids[found.top_place - len(found.values)]
+    by_gradients = ids[int(found.by_transaction[-len(ids) :].argmax())]
     by_occlusion = occluded.loc[occluded["field"] == WHOLE, "transaction_id"].iloc[0]
     if by_gradients == by_occlusion:
         which = _which(case, by_gradients)
@@ -182,16 +183,24 @@ def _part(case: Case, field: str, transaction_id: str) -> str:
     row = rows[0]
     values = {
         "amount": plain(row["amount"], "{:,.2f}".format),
-        "time": f"{plain(row['gap_hours'], '{:.2g}'.format)} h after",
+        "time": f"{plain(row['gap_hours'], _gap)} after",
         "reputation": f"of {plain(row['counterparty_id'])}",
-        WHOLE: "",
     }
-    value = values.get(field, plain(row.get(field)))
-    return f"{field} {value}, {_which(case, transaction_id)}"
+    which = _which(case, transaction_id)
+    if field == WHOLE:
+        return which
+    return f"{field} {values.get(field, plain(row.get(field)))}, {which}"
+
+
+def _gap(hours: float) -> str:
+    for unit, length in (("d", 24.0), ("h", 1.0), ("min", 1 / 60)):
+        if hours >= length:
+            return f"{hours / length:.3g} {unit}"
+    return f"{3600 * hours:.0f} s"
 
 
 def _which(case: Case, transaction_id: str) -> str:
     if transaction_id == case.flags["transaction_id"].iloc[-1]:
         return "this transaction"
     times = case.window.loc[case.window["transaction_id"] == transaction_id, "timestamp"]
-    return f"that of {moment(times.iloc[0])}" if len(times) else f"{transaction_id}"
+    return f"that of {times.iloc[0]:%d %b %H:%M:%S}" if len(times) else str(transaction_id)

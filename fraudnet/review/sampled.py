@@ -77,7 +77,7 @@ def sampled_figures(reviewed: Reviewed) -> SampledFigures:
     population = reviewed.population or float(weight.sum())
     return SampledFigures(
         recall=_share_of(caught, missed),
-        precision=_precision(is_fraud[alerted], weight[alerted]),
+        precision=weighted_share(is_fraud[alerted], weight[alerted]),
         prevalence=_scaled(frauds, 1 / population),
     )
 
@@ -134,7 +134,16 @@ def _share_of(part: Estimate, rest: Estimate) -> Estimate | None:
     )
 
 
-def _precision(is_fraud: Mask, weight: Floats) -> Estimate | None:
+def weighted_share(is_fraud: Mask, weight: Floats) -> Estimate | None:
+    """The share of frauds, with Wilson's interval at the effective number (see `sampled_figures`).
+
+    Args:
+        is_fraud: [n].
+        weight: [n] how many each stands for.
+
+    Returns:
+        None where n is 0.
+    """
     if not len(weight):
         return None
     share = np.average(is_fraud, weights=weight)

@@ -60,5 +60,9 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "ood_distance": "{:.2f}".format,
     "age": _age,
     "difference": "{:.2f}".format,
+    "distance": "{:.2f}".format,
+    "gate": "{:.3f}".format,
+    "usual": "{:.3f}".format,
+    "departure": "{:+.1f}".format,
     "verdict": VERDICTS.__getitem__,
 }

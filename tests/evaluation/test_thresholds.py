@@ -17,6 +17,7 @@ from fraudnet.evaluation.thresholds import (
     Decided,
     Threshold,
     choose_threshold,
+    consequences,
 )
 
 DAYS = 4
@@ -220,3 +221,19 @@ def test_a_weight_that_is_no_whole_number_fits_a_budget_exactly() -> None:
 def test_a_policy_without_its_terms_is_refused(terms: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         AlertConfig(**terms)
+
+
+@given(ROWS, st.sampled_from([np.float32, np.float64]))
+def test_consequences_of_each_threshold_by_a_loop(rows: list[Row], kind: type) -> None:
+    alerts = AlertConfig(review_cost=3, customer_cost=2, loss_given_fraud=0.9, recovered=0.5)
+    given_rows = decided(rows, kind=kind)
+    found = consequences(given_rows, alerts)
+    assert len(found.probability) == len({*given_rows.scored.score.tolist()}) + 1
+    for at, threshold in enumerate(found.probability):
+        flagged = [r for r, s in zip(rows, given_rows.scored.score, strict=True) if s >= threshold]
+        frauds = [row for row in flagged if row.is_fraud == 1]
+        genuine = [row for row in flagged if row.is_fraud == 0]
+        saved = sum(abs(row.amount) for row in frauds) * 0.9 * 0.5
+        saved -= 3 * (len(frauds) + len(genuine)) + 2 * len(genuine)
+        assert found.alerts_per_day[at] == pytest.approx(len(flagged) / DAYS)
+        assert found.money_saved_per_day[at] == pytest.approx(saved / DAYS, abs=1e-9)
