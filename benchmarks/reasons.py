@@ -139,9 +139,12 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     except DeviceInputError as error:
         raise InputError(str(error)) from error
     table = simulate(SimulatorConfig(accounts=arguments.accounts, seed=arguments.seed))
-    print_ = fingerprint(table)
-    if print_ == trained.facts.training_data.get("fingerprint"):
-        raise InputError(f"--seed {arguments.seed}: the network was trained on that world")
+    # Another world has another number of transactions.
+    if table.num_rows == trained.facts.training_data.get("rows"):
+        raise InputError(
+            f"--seed {arguments.seed}: a world of {table.num_rows:,} transactions, as many as the "
+            "network was trained on, and so the same; give another seed"
+        )
     cases = flagged(trained, table, arguments.days)
     found, rows = measure(methods, cases)
     Console().print(as_table(rows, cases))
@@ -149,7 +152,7 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
         report = {
             "command": command,
             "versions": versions(),
-            "data_fingerprint": print_,
+            "data_fingerprint": fingerprint(table),
             "flagged": len(cases),
             "frauds": {kind: sum(c.kind == kind for c in cases) for kind in FRAUD_KINDS},
             "planted_causes": PLANTED_CAUSES,

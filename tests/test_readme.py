@@ -197,3 +197,23 @@ def test_figures_of_whole_decisions_are_those_of_the_committed_run() -> None:
         assert f"{each['transactions_per_second']:,.0f}" in README
         assert each["other_decisions"] == 0
     assert run["command"] in " ".join(README.split())
+
+
+def test_figures_of_reasons_are_those_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "reasons.json").read_text())
+    found = {row["method"]: row for row in run["rows"]}
+    for method, row in found.items():
+        shares = (row[k] for k in ("agreement", "planted_cause_recall", "planted_cause_first"))
+        shown = ["" if share is None else f"{share:.1%}" for share in shares]
+        took = "" if row["milliseconds"] is None else f"{row['milliseconds']:.0f}"
+        assert f"| {' | '.join([method, *shown, took])} |" in README
+    frauds = sum(run["frauds"].values())
+    text = " ".join(README.split())
+    assert f"On {run['flagged']} flags" in text
+    assert f"trained on, {frauds} of them frauds" in text
+    assert f"miss at most {run['completeness']['worst']:.2%} of" in text
+    assert run["completeness"]["worst"] <= 0.01
+    assert found["occlusion through the artifact"]["agreement"] >= 0.8
+    for method in ("reasons of the device", "integrated gradients"):
+        assert found[method]["planted_cause_recall"] >= 0.9
+    assert run["command"] in text

@@ -105,7 +105,7 @@ def _sample_window(trained: "Trained", index: int) -> dict[str, object]:
 
 def _gate_figure(gates: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
-    figure.add_hrect(y0=-2, y1=2, fillcolor=BAND, line_width=0)
+    figure.add_hrect(y0=-2, y1=2, fillcolor=BAND, line_width=0, layer="below")
     start, middles = 0, []
     for block, rows in gates.sort_values(["block", "departure"]).groupby("block"):
         figure.add_scatter(
