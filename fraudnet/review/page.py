@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 
 from fraudnet.errors import InputError
-from fraudnet.review.cases import list_cases
+from fraudnet.review.cases import decided_by, list_cases
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.explainers import ARTIFACT, MODEL, Explainers
 from fraudnet.review.figures import queue_figure
@@ -47,8 +47,30 @@ class Review:
             f"{self.database.name}: {len(queue):,} cases from "
             f"{moment(queue['timestamp'].min())} to {moment(queue['timestamp'].max())} UTC, "
             f"{len(waiting):,} undecided with an expected loss of "
-            f"{waiting['expected_loss'].sum():,.2f} together. Reviewer: {self.reviewer}."
+            f"{waiting['expected_loss'].sum():,.2f} together. Reviewer: {self.reviewer}. "
+            f"{self._explained_by()}"
         )
+
+    def _explained_by(self) -> str:
+        """What there is to explain cases with, and whether it fits them."""
+        path, sha256 = self.explainers.artifact_path, self.explainers.artifact_sha256
+        model = self.explainers.model_path
+        network = (
+            f"No trained network is given ({MODEL})."
+            if model is None
+            else f"Trained network: {model.name}."
+        )
+        if path is None or sha256 is None:
+            return f"No artifact is given ({ARTIFACT}). {network}"
+        decided = decided_by(self.database)
+        count, total = decided.get(sha256, 0), sum(decided.values())
+        others = (
+            ""
+            if count == total
+            else f"; the others' reasons cannot be checked by it, give the one that scored them in "
+            f"{ARTIFACT}"
+        )
+        return f"Artifact {path.name}: decided {count:,} of {total:,} cases{others}. {network}"
 
     def overview(self) -> go.Figure | HTML:
         """All cases in one picture."""

@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -64,3 +65,26 @@ def test_without_a_kernel_the_desk_is_the_queue_and_its_first_case(database: Cas
     for name in ("Timeline", "Score", "Reasons", "Similar cases", "Verdicts"):
         assert f">Case {riskiest['case_id']}: {name}</h3>" in shown
     assert "20 of 30 shown." in shown
+
+
+def test_the_summary_says_what_explains_the_cases_and_whether_it_fits(
+    database: CaseDatabase, tmp_path: Path
+) -> None:
+    assert "No artifact is given (FRAUDNET_ARTIFACT). No trained" in text_of(
+        Review(database, "ana").summary()
+    )
+    artifact = tmp_path / "fraud.tflite"
+    artifact.write_bytes(b"another")
+    variables = {"FRAUDNET_CASES": database.place, "FRAUDNET_ARTIFACT": str(artifact)}
+    summary = open_review(variables | {"FRAUDNET_MODEL": str(tmp_path)}).summary()
+    assert "Artifact fraud.tflite: decided 0 of 30 cases; the others&#x27; reasons" in text_of(
+        summary
+    )
+    sha256 = hashlib.sha256(b"another").hexdigest()
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE flags SET artifact_sha256 = '{sha256}'")
+    summary = open_review(variables).summary()
+    assert "Artifact fraud.tflite: decided 30 of 30 cases. No trained" in text_of(summary)
+    artifact.unlink()
+    with pytest.raises(InputError, match=r"fraud\.tflite: not there.*FRAUDNET_ARTIFACT names it"):
+        open_review(variables)
