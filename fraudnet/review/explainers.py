@@ -5,6 +5,9 @@ is imported no sooner.
 """
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +29,8 @@ from fraudnet.review.explanations.case_sequence import (
 if TYPE_CHECKING:
     from fraudnet.review.explanations.integrated_gradients import Attribution, IntegratedGradients
     from fraudnet.training.trained import Trained
+
+_ERRORS = 2  # the file descriptor
 
 ARTIFACT, MODEL = "FRAUDNET_ARTIFACT", "FRAUDNET_MODEL"
 
@@ -65,7 +70,8 @@ class Explainers:
                 f"{ARTIFACT}, restart the kernel and run the notebook again"
             )
         try:
-            return open_artifact(self.artifact_path)
+            with _quiet():
+                return open_artifact(self.artifact_path)
         except DeviceInputError as error:
             raise InputError(str(error)) from error
 
@@ -165,3 +171,16 @@ class Explainers:
             reputation=ReputationTerms(columns, 0.0) if columns else None,
             distance_threshold=None,
         )  # fmt: skip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the TFLite runtime writes of itself, from C, into the cell that loads it."""
+    kept = os.dup(_ERRORS)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (a device, no path of ours)
+            os.dup2(nowhere.fileno(), _ERRORS)
+        yield
+    finally:
+        os.dup2(kept, _ERRORS)
+        os.close(kept)
