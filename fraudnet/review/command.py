@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--artifact", type=Path, metavar="FILE", help="the .tflite that scored; it explains cases"
     )
     parser.add_argument(
+        "--model", type=Path, metavar="DIR",
+        help="what `fraudnet train --output` wrote; it explains cases further, and takes a while",
+    )  # fmt: skip
+    parser.add_argument(
         "--notebook",
         type=Path,
         default=DEFAULT_NOTEBOOK,
@@ -81,10 +85,16 @@ def _page(arguments: argparse.Namespace) -> int:
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
     variables = {"FRAUDNET_CASES": place}
-    if arguments.artifact is not None:
-        if not arguments.artifact.is_file():
-            raise InputError(f"{arguments.artifact}: no such file; give the .tflite that scored")
-        variables["FRAUDNET_ARTIFACT"] = str(arguments.artifact.resolve())
+    for path, variable, what in (
+        (arguments.artifact, "FRAUDNET_ARTIFACT", "the .tflite that scored"),
+        (arguments.model, "FRAUDNET_MODEL", "what `fraudnet train --output` wrote"),
+    ):
+        if path is not None:
+            if not path.exists():
+                raise InputError(f"{path}: not there; give {what}")
+            variables[variable] = str(path.resolve())
+    if arguments.model is not None:
+        variables["FRAUDNET_NETWORK_ON_PAGE"] = "1"
     execute_notebook(notebook, arguments.html, variables)
     print(f"{arguments.html}: open it in a browser; to decide, open {notebook} in JupyterLab")
     return 0

@@ -42,10 +42,13 @@ class Explainers:
     Attributes:
         artifact_path: of the .tflite; None: none is given.
         model_path: directory that `fraudnet train --output` wrote; None: none is given.
+        on_page: whether a page without a kernel shows what the network says, too, for which it is
+            loaded at once.
     """
 
     artifact_path: Path | None = None
     model_path: Path | None = None
+    on_page: bool = False
 
     @cached_property
     def artifact_sha256(self) -> str | None:

@@ -27,6 +27,7 @@ from fraudnet.review.text import moment
 from fraudnet.review.verdicts import audit_trail
 
 CASES = "FRAUDNET_CASES"
+NETWORK_ON_PAGE = "FRAUDNET_NETWORK_ON_PAGE"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def open_review(environment: Mapping[str, str] = os.environ) -> Review:
             (build/demo/reviews.sqlite if unset; a relative path is looked for in the working
             directory, then in each directory above it); FRAUDNET_REVIEWER, who decides (the login
             name if unset); FRAUDNET_ARTIFACT and FRAUDNET_MODEL, which explain the cases (those of
-            the demo if the database is the demo's, else none if unset).
+            the demo if the database is the demo's, else none if unset); FRAUDNET_NETWORK_ON_PAGE,
+            by which the page of the notebook shows what the model says, too.
 
     Raises:
         InputError: the database, the artifact or the model is not there, or the database cannot be
@@ -112,6 +114,7 @@ def open_review(environment: Mapping[str, str] = os.environ) -> Review:
     explainers = Explainers(
         _given(environment, ARTIFACT, DEFAULT_ARTIFACT if is_demo else None),
         _given(environment, MODEL, DEFAULT_MODEL if is_demo else None),
+        on_page=bool(environment.get(NETWORK_ON_PAGE)),
     )
     reviewer = environment.get("FRAUDNET_REVIEWER") or _login_name()
     return Review(CaseDatabase(place), reviewer, explainers)

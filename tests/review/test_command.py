@@ -52,7 +52,7 @@ def test_missing_database(tmp_path: Path) -> None:
 def test_the_page_s_artifact_must_be_there(empty_path: Path, tmp_path: Path) -> None:
     page, artifact = str(tmp_path / "page.html"), str(tmp_path / "none.tflite")
     arguments = parse("--store", str(empty_path), "--html", page, "--artifact", artifact)
-    with pytest.raises(InputError, match=r"none\.tflite: no such file; give the \.tflite"):
+    with pytest.raises(InputError, match=r"none\.tflite: not there; give the \.tflite that"):
         run(arguments)
 
 

@@ -8,6 +8,7 @@ from IPython.display import HTML
 from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.explainers import Explainers
 from fraudnet.review.page import Review, open_review
 from fraudnet.review.verdicts import record_verdict
 
@@ -32,7 +33,13 @@ def test_default_database_is_found_from_below(
     empty_path.rename(demo / "reviews.sqlite")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
+    (demo / "model").mkdir()
     review = open_review({"FRAUDNET_CASES": ""})
+    assert review.explainers == Explainers(None, demo / "model")
+    (demo / "fraud.tflite").touch()
+    assert open_review({}).explainers.artifact_path == demo / "fraud.tflite"
+    other = open_review({"FRAUDNET_CASES": review.database.place})
+    assert other.explainers == Explainers()  # the demo's explain the demo's cases alone
     assert review.database.place == str(demo / "reviews.sqlite")
     assert "reviews.sqlite: The queue is empty" in text_of(review.summary())
 
