@@ -160,6 +160,13 @@ def list_cases(
     return queue[_COLUMNS]
 
 
+def decided_by(database: CaseDatabase) -> dict[str, int]:
+    """How many cases each artifact had a part in, by its SHA-256."""
+    query = text("SELECT artifact_sha256, COUNT(DISTINCT case_id) FROM flags GROUP BY 1")
+    with database.read() as connection:
+        return {sha256: int(cases) for sha256, cases in connection.execute(query).all()}
+
+
 def open_case(database: CaseDatabase, case_id: int) -> Case:
     """One case with its flags and the newest one's window.
 

@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--artifact", type=Path, metavar="FILE", help="the .tflite that scored; it explains cases"
     )
     parser.add_argument(
+        "--model", type=Path, metavar="DIR",
+        help="what `fraudnet train --output` wrote; it explains cases further, and takes a while",
+    )  # fmt: skip
+    parser.add_argument(
         "--notebook",
         type=Path,
         default=DEFAULT_NOTEBOOK,
@@ -89,10 +93,17 @@ def _page(arguments: argparse.Namespace) -> int:
     variables = {"FRAUDNET_CASES": place}
     if arguments.action == "quality":
         variables = quality_environment(arguments, place)
-    elif arguments.artifact is not None:
-        if not arguments.artifact.is_file():
-            raise InputError(f"{arguments.artifact}: no such file; give the .tflite that scored")
-        variables["FRAUDNET_ARTIFACT"] = str(arguments.artifact.resolve())
+    else:
+        for path, variable, what in (
+            (arguments.artifact, "FRAUDNET_ARTIFACT", "the .tflite that scored"),
+            (arguments.model, "FRAUDNET_MODEL", "what `fraudnet train --output` wrote"),
+        ):
+            if path is not None:
+                if not path.exists():
+                    raise InputError(f"{path}: not there; give {what}")
+                variables[variable] = str(path.resolve())
+        if arguments.model is not None:
+            variables["FRAUDNET_NETWORK_ON_PAGE"] = "1"
     execute_notebook(notebook, arguments.html, variables)
     print(f"{arguments.html}: open it in a browser; to work with it, open {notebook} in JupyterLab")
     return 0

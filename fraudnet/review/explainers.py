@@ -5,6 +5,9 @@ is imported no sooner.
 """
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from fraudnet.review.explanations.integrated_gradients import Attribution, IntegratedGradients
     from fraudnet.training.trained import Trained
 
+_ERRORS = 2  # the file descriptor
+
 ARTIFACT, MODEL = "FRAUDNET_ARTIFACT", "FRAUDNET_MODEL"
 
 
@@ -37,10 +42,13 @@ class Explainers:
     Attributes:
         artifact_path: of the .tflite; None: none is given.
         model_path: directory that `fraudnet train --output` wrote; None: none is given.
+        on_page: whether a page without a kernel shows what the network says, too, for which it is
+            loaded at once.
     """
 
     artifact_path: Path | None = None
     model_path: Path | None = None
+    on_page: bool = False
 
     @cached_property
     def artifact_sha256(self) -> str | None:
@@ -65,7 +73,8 @@ class Explainers:
                 f"{ARTIFACT}, restart the kernel and run the notebook again"
             )
         try:
-            return open_artifact(self.artifact_path)
+            with _quiet():
+                return open_artifact(self.artifact_path)
         except DeviceInputError as error:
             raise InputError(str(error)) from error
 
@@ -165,3 +174,16 @@ class Explainers:
             reputation=ReputationTerms(columns, 0.0) if columns else None,
             distance_threshold=None,
         )  # fmt: skip
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the TFLite runtime writes of itself, from C, into the cell that loads it."""
+    kept = os.dup(_ERRORS)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  (a device, no path of ours)
+            os.dup2(nowhere.fileno(), _ERRORS)
+        yield
+    finally:
+        os.dup2(kept, _ERRORS)
+        os.close(kept)

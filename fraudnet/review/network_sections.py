@@ -73,7 +73,8 @@ def familiar_shown(case: Case, explainers: Explainers) -> Sequence[Shown]:
         paragraph(
             f"The distance of the newest transaction is {newest['ood_distance']:.2f}; of genuine "
             f"validation transactions {said}. These are the nearest windows that pass for "
-            "genuine, of the account itself and of the training's sample, by the same covariance, "
+            "genuine, of the account itself and of the training's sample, by the same covariance "
+            "(the distance above also counts how far channels are beyond all that they have been), "
             "with their newest transactions and the fields that differ most."
         ),
         table(shown.drop(columns=["index", "differs"]), len(shown)),
@@ -105,7 +106,7 @@ def _sample_window(trained: "Trained", index: int) -> dict[str, object]:
 
 def _gate_figure(gates: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
-    figure.add_hrect(y0=-2, y1=2, fillcolor=BAND, line_width=0)
+    figure.add_hrect(y0=-2, y1=2, fillcolor=BAND, line_width=0, layer="below")
     start, middles = 0, []
     for block, rows in gates.sort_values(["block", "departure"]).groupby("block"):
         figure.add_scatter(

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 
 from fraudnet.errors import InputError
-from fraudnet.review.cases import list_cases
+from fraudnet.review.cases import decided_by, list_cases
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.explainers import ARTIFACT, MODEL, Explainers
 from fraudnet.review.figures import queue_figure
@@ -27,6 +27,7 @@ from fraudnet.review.text import moment
 from fraudnet.review.verdicts import audit_trail
 
 CASES = "FRAUDNET_CASES"
+NETWORK_ON_PAGE = "FRAUDNET_NETWORK_ON_PAGE"
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,30 @@ class Review:
             f"{self.database.name}: {len(queue):,} cases from "
             f"{moment(queue['timestamp'].min())} to {moment(queue['timestamp'].max())} UTC, "
             f"{len(waiting):,} undecided with an expected loss of "
-            f"{waiting['expected_loss'].sum():,.2f} together. Reviewer: {self.reviewer}."
+            f"{waiting['expected_loss'].sum():,.2f} together. Reviewer: {self.reviewer}. "
+            f"{self._explained_by()}"
         )
+
+    def _explained_by(self) -> str:
+        """What there is to explain cases with, and whether it fits them."""
+        path, sha256 = self.explainers.artifact_path, self.explainers.artifact_sha256
+        model = self.explainers.model_path
+        network = (
+            f"No trained network is given ({MODEL})."
+            if model is None
+            else f"Trained network: {model.name}."
+        )
+        if path is None or sha256 is None:
+            return f"No artifact is given ({ARTIFACT}). {network}"
+        decided = decided_by(self.database)
+        count, total = decided.get(sha256, 0), sum(decided.values())
+        others = (
+            ""
+            if count == total
+            else f"; the others' reasons cannot be checked by it, give the one that scored them in "
+            f"{ARTIFACT}"
+        )
+        return f"Artifact {path.name}: decided {count:,} of {total:,} cases{others}. {network}"
 
     def overview(self) -> go.Figure | HTML:
         """All cases in one picture."""
@@ -73,7 +96,8 @@ def open_review(environment: Mapping[str, str] = os.environ) -> Review:
             (build/demo/reviews.sqlite if unset; a relative path is looked for in the working
             directory, then in each directory above it); FRAUDNET_REVIEWER, who decides (the login
             name if unset); FRAUDNET_ARTIFACT and FRAUDNET_MODEL, which explain the cases (those of
-            the demo if the database is the demo's, else none if unset).
+            the demo if the database is the demo's, else none if unset); FRAUDNET_NETWORK_ON_PAGE,
+            by which the page of the notebook shows what the model says, too.
 
     Raises:
         InputError: the database, the artifact or the model is not there, or the database cannot be
@@ -90,6 +114,7 @@ def open_review(environment: Mapping[str, str] = os.environ) -> Review:
     explainers = Explainers(
         _given(environment, ARTIFACT, DEFAULT_ARTIFACT if is_demo else None),
         _given(environment, MODEL, DEFAULT_MODEL if is_demo else None),
+        on_page=bool(environment.get(NETWORK_ON_PAGE)),
     )
     reviewer = environment.get("FRAUDNET_REVIEWER") or _login_name()
     return Review(CaseDatabase(place), reviewer, explainers)

@@ -107,7 +107,7 @@ class ReviewPanel:
             return str(paragraph(EMPTY).data)
         parts: list[Shown] = [_ELSEWHERE, table(queue[QUEUE_COLUMNS], _PAGE_ROWS)]
         if self._case is not None:
-            for name in self._sections.quick:
+            for name in self._sections.on_page:
                 parts += [heading(f"Case {self._case.case_id}: {name}")]
                 parts += self._sections.draw(name, self._case)
         return static_html(parts)

@@ -203,4 +203,4 @@ def _which(case: Case, transaction_id: str) -> str:
     if transaction_id == case.flags["transaction_id"].iloc[-1]:
         return "this transaction"
     times = case.window.loc[case.window["transaction_id"] == transaction_id, "timestamp"]
-    return f"that of {times.iloc[0]:%d %b %H:%M:%S}" if len(times) else str(transaction_id)
+    return f"that of {times.iloc[0]:%d %b %H:%M}" if len(times) else str(transaction_id)

@@ -26,6 +26,7 @@ class Sections:
     Attributes:
         by_name: all of them.
         quick: names of those that load no trained network.
+        on_page: names of those that a page without a kernel shows.
 
     Args:
         database: open.
@@ -50,6 +51,7 @@ class Sections:
         }
         self.by_name = quick | slow
         self.quick = tuple(quick)
+        self.on_page = tuple(self.by_name) if explainers.on_page else self.quick
 
     def draw(self, name: str, case: Case) -> Sequence[Shown]:
         """One section of a case; what is missing for it is said in its place."""

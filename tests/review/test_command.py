@@ -49,6 +49,13 @@ def test_missing_database(tmp_path: Path) -> None:
         run(parse("--store", str(tmp_path / "none"), "--html", str(tmp_path / "page.html")))
 
 
+def test_the_page_s_artifact_must_be_there(empty_path: Path, tmp_path: Path) -> None:
+    page, artifact = str(tmp_path / "page.html"), str(tmp_path / "none.tflite")
+    arguments = parse("--store", str(empty_path), "--html", page, "--artifact", artifact)
+    with pytest.raises(InputError, match=r"none\.tflite: not there; give the \.tflite that"):
+        run(arguments)
+
+
 def test_missing_extra_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

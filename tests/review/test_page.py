@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -7,6 +8,7 @@ from IPython.display import HTML
 from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.explainers import Explainers
 from fraudnet.review.page import Review, open_review
 from fraudnet.review.verdicts import record_verdict
 
@@ -31,7 +33,13 @@ def test_default_database_is_found_from_below(
     empty_path.rename(demo / "reviews.sqlite")
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path / "notebooks")
+    (demo / "model").mkdir()
     review = open_review({"FRAUDNET_CASES": ""})
+    assert review.explainers == Explainers(None, demo / "model")
+    (demo / "fraud.tflite").touch()
+    assert open_review({}).explainers.artifact_path == demo / "fraud.tflite"
+    other = open_review({"FRAUDNET_CASES": review.database.place})
+    assert other.explainers == Explainers()  # the demo's explain the demo's cases alone
     assert review.database.place == str(demo / "reviews.sqlite")
     assert "reviews.sqlite: The queue is empty" in text_of(review.summary())
 
@@ -64,3 +72,26 @@ def test_without_a_kernel_the_desk_is_the_queue_and_its_first_case(database: Cas
     for name in ("Timeline", "Score", "Reasons", "Similar cases", "Verdicts"):
         assert f">Case {riskiest['case_id']}: {name}</h3>" in shown
     assert "20 of 30 shown." in shown
+
+
+def test_the_summary_says_what_explains_the_cases_and_whether_it_fits(
+    database: CaseDatabase, tmp_path: Path
+) -> None:
+    assert "No artifact is given (FRAUDNET_ARTIFACT). No trained" in text_of(
+        Review(database, "ana").summary()
+    )
+    artifact = tmp_path / "fraud.tflite"
+    artifact.write_bytes(b"another")
+    variables = {"FRAUDNET_CASES": database.place, "FRAUDNET_ARTIFACT": str(artifact)}
+    summary = open_review(variables | {"FRAUDNET_MODEL": str(tmp_path)}).summary()
+    assert "Artifact fraud.tflite: decided 0 of 30 cases; the others&#x27; reasons" in text_of(
+        summary
+    )
+    sha256 = hashlib.sha256(b"another").hexdigest()
+    with database.write() as connection:
+        connection.exec_driver_sql(f"UPDATE flags SET artifact_sha256 = '{sha256}'")
+    summary = open_review(variables).summary()
+    assert "Artifact fraud.tflite: decided 30 of 30 cases. No trained" in text_of(summary)
+    artifact.unlink()
+    with pytest.raises(InputError, match=r"fraud\.tflite: not there.*FRAUDNET_ARTIFACT names it"):
+        open_review(variables)

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import ipywidgets as widgets
 import pytest
@@ -125,6 +126,26 @@ def test_of_two_analysts_at_one_case_one_is_told_and_nothing_is_lost(
     other.verdict.buttons["confirmed_fraud"].click()
     (row,) = audit_trail(database).to_dict("records")
     assert (row["reviewer"], row["verdict"]) == ("ben", "confirmed_fraud")
+
+
+def test_of_two_who_open_a_case_at_one_moment_one_has_it(database: CaseDatabase) -> None:
+    desks = [desk(database, name) for name in ("ana", "ben")]
+    both = Barrier(2)
+
+    def review(panel: ReviewPanel) -> None:
+        panel.queue.list.value = 12
+        both.wait()
+        panel.open.click()
+        both.wait()
+        panel.verdict.buttons["suspicious"].click()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(review, desks))
+    (given,) = audit_trail(database, 12)["reviewer"]
+    (other,) = (panel for panel in desks if panel.reviewer.value != given)
+    assert f"Read only: {database.place}: case 12 is being reviewed by {given}" in (
+        other.case.banner.value
+    )
 
 
 def test_looking_holds_the_case_and_tells_who_judged_it_meanwhile(

@@ -14,6 +14,7 @@ from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import DeviceStore
 from fraudnet.review.explainers import Explainers
 from fraudnet.review.importing import import_store
+from fraudnet.review.panel import ReviewPanel
 from fraudnet.review.sections import Sections
 from fraudnet.review.shown import Shown
 from tests.training.world import World
@@ -107,6 +108,18 @@ def test_what_is_missing_is_said_and_how_to_give_it(database: CaseDatabase, case
     assert len(figures(sections.draw("Reasons", case))) == 1  # the device's own
     for name in NETWORK_SECTIONS:
         assert "FRAUDNET_MODEL" in told(sections.draw(name, case))
+
+
+def test_a_page_shows_what_the_network_says_if_it_is_told_to(
+    world: World, database: CaseDatabase
+) -> None:
+    for on_page in (False, True):
+        explainers = Explainers(world.artifact, world.model, on_page=on_page)
+        panel = ReviewPanel(database, "ana", Sections(database, explainers))
+        page = panel._repr_mimebundle_()["text/html"]
+        for name in NETWORK_SECTIONS:
+            assert (f": {name}</h3>" in page) == on_page
+        assert ("Integrated gradients share" in page) == on_page
 
 
 def test_another_artifact_is_refused_and_the_network_says_that_it_differs(

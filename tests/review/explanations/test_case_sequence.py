@@ -77,8 +77,10 @@ def test_what_cannot_be_read_is_said(case: Case, artifact: Path) -> None:  # noq
 def test_an_artifact_that_did_not_decide_the_case_is_refused(
     case: Case,
     artifact: Path,  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     occluded, knows_reputation = Explainers(artifact).occluded(case)
+    assert capfd.readouterr().err == ""  # the runtime says nothing of itself into a cell
     assert knows_reputation
     assert len(occluded) > LENGTH
     other = replace(case, flags=case.flags.assign(artifact_sha256="ab" * 32))
