@@ -1,6 +1,7 @@
 """`fraudnet`: one thin layer that finds the command, runs it, and turns errors into one line."""
 
 import argparse
+import errno
 import importlib
 import os
 import re
@@ -125,6 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 done, 1 a gate or check failed, 2 wrong input, 130 interrupted, 141 whoever read the
         output went away.
     """
+    _open_closed_streams()
     # Before TensorFlow and MLflow are imported: their chatter hides what we have to say.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no faster here, and it says so each time
@@ -156,7 +158,36 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fraudnet {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Nothing more can be written there, not even what Python flushes when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return BROKEN_PIPE
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EFBIG):
+            raise
+        _write_no_more()
+        print(
+            f"fraudnet {parsed.command}: standard output: {error.strerror}; write it to a disk "
+            "with free space",
+            file=sys.stderr,
+        )
+        return 2
     return status
+
+
+def _open_closed_streams() -> None:
+    """Has standard streams that are closed lead nowhere.
+
+    Else the next file that is opened takes their number: a service would read its own pipe as its
+    input, or write its answers into another file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
+def _write_no_more() -> None:
+    """Nothing more can be written there, not even what Python flushes when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -136,6 +136,8 @@ def open_scorer(arguments: argparse.Namespace) -> Scorer:
             raise DeviceInputError(
                 f"{path}: no such file; give --{option} a file, or leave it away"
             )
+    if arguments.keep < 0:
+        raise DeviceInputError(f"--keep {arguments.keep}: expected 0 (all) or more")
     keys = read_keys(arguments)
     options = Options(
         keep=arguments.keep or None,

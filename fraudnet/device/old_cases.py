@@ -84,7 +84,10 @@ class OldCases:
     def _before_us(self, kept_us: int) -> int:
         """Opened before then is too old: by the clock, but no later than what arrives says."""
         newest_us = self._store.newest_us(_RECENT)
-        return 0 if newest_us is None else min(time.time_ns() // 1000, newest_us + DAY_US) - kept_us
+        if newest_us is None:
+            return 0
+        # No earlier than 1970: SQLite takes no number past 64 bits.
+        return max(0, min(time.time_ns() // 1000, newest_us + DAY_US) - kept_us)
 
     def _going(self) -> int:
         assert self._keep_us is not None

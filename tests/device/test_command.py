@@ -200,6 +200,7 @@ def test_paths_of_no_use_end_in_one_line(shell: Shell, tmp_path: Path) -> None:
         (["--shadow", "none.tflite", bad], "none.tflite: no such file; give --shadow a file"),
         (["--store", str(tmp_path), bad], f"{tmp_path}: unable to open"),
         (["--artifact", bad, bad], f"{bad}: not a TFLite file"),
+        (["--keep", "-3", bad], "--keep -3: expected 0 (all) or more"),
     ]:
         status, _, err = shell(*arguments)
         assert status == 2
@@ -242,6 +243,31 @@ def test_standard_error_that_is_closed(artifact: Path, tmp_path: Path) -> None:
     done = subprocess.run(["/bin/sh", "-c", f"{command} 2>&-"], capture_output=True, check=False)
     decisions = [line for line in done.stdout.splitlines() if line.startswith(b"{")]
     assert (done.returncode, len(decisions)) == (0, len(STREAM))
+
+
+@pytest.mark.parametrize(
+    ("command", "redirection", "status", "said"),
+    [
+        ("score", "<&-", 2, "standard input: no transactions; expected at least one row"),
+        ("serve", "<&-", 0, ""),
+        ("score", ">/dev/full", 2, "standard output: No space left on device; write it to"),
+        ("score", ">&-", 0, "40 rows in"),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    command: str, redirection: str, status: int, said: str, artifact: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_text(as_lines(STREAM))
+    words = [sys.executable, "-m", "fraudnet", command, "--artifact", artifact]
+    words += ["--store", tmp_path / "store", *([path] if ">" in redirection else [])]
+    line = f"{shlex.join(map(str, words))} {redirection}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], stderr=subprocess.PIPE, text=True, check=False, timeout=30
+    )
+    assert done.returncode == status, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_decisions_come_while_the_stream_is_open(artifact: Path, tmp_path: Path) -> None:

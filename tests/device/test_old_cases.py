@@ -117,6 +117,11 @@ def test_once_a_day_in_a_long_run(store: Store, monkeypatch: pytest.MonkeyPatch)
     assert store.rows("SELECT COUNT(*) FROM cases") == [(61,)]
 
 
+def test_days_past_all_time_drop_nothing(store: Store) -> None:
+    assert store.score(range(3), 99_999_999_999) == []
+    assert store.rows("SELECT COUNT(*) FROM cases") == [(3,)]
+
+
 @pytest.mark.parametrize("days", [0, -3])
 def test_no_days_is_refused(store: Store, days: int) -> None:
 

@@ -2,11 +2,14 @@
 
 import json
 import socket
+import sqlite3
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from fraudnet.device.runtime import RUNTIMES
 from tests.device.served import PATIENT, Answers, Served, parsed, probabilities
@@ -174,6 +177,25 @@ def test_back_pressure_and_a_signal_lose_nothing_that_was_answered(served: Serve
     assert probabilities(answered) == served.stored()
 
 
+@pytest.mark.parametrize("budget", ["0", "nan", "inf", "1e12"])
+def test_a_budget_that_no_clock_counts_is_refused(served: Served, budget: str) -> None:
+    done = served.run("", "--budget-ms", budget)
+    assert done.returncode == 1  # the exit of PROGRAM
+    assert "expected --budget-ms above 0 and at most 3,600,000" in done.stderr
+
+
+def test_a_store_that_cannot_be_read_at_the_end_is_a_notice(served: Served) -> None:
+    with served.running(*PATIENT) as service:
+        service.ask(STREAM[0])
+        with closing(sqlite3.connect(served.store)) as other:
+            other.execute("DROP TABLE cases")
+        status, _, err = service.ended()
+    assert status == 0
+    assert "notice: " in err
+    assert "no such table: cases" in err
+    assert "Traceback" not in err
+
+
 def test_the_reader_of_the_answers_goes_away(served: Served) -> None:
     # By the whole command line, which sees to this for every command.
     whole = 'import sys; from fraudnet.cli import main; sys.exit(main(["serve", *sys.argv[1:]]))\n'
@@ -182,11 +204,13 @@ def test_the_reader_of_the_answers_goes_away(served: Served) -> None:
         assert service.process.stdin is not None
         assert service.process.stdout is not None
         service.process.stdout.close()
-        for row in STREAM[1:4]:
-            service.process.stdin.write(as_lines([row]))
-            service.process.stdin.flush()
-            time.sleep(0.05)
-        service.process.stdin.close()
+        with suppress(BrokenPipeError):  # it may have ended after the second
+            for row in STREAM[1:4]:
+                service.process.stdin.write(as_lines([row]))
+                service.process.stdin.flush()
+                time.sleep(0.05)
+        with suppress(BrokenPipeError):
+            service.process.stdin.close()
         assert service.process.stderr is not None
         err = service.process.stderr.read()
         service.process.wait(30)

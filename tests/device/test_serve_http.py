@@ -53,6 +53,7 @@ def test_http(served: Served) -> None:
             (as_lines([conflict]), {}, 409),
             ("x" * (2**20 + 1), {}, 413),
             (as_lines(STREAM[3:4]), {"Content-Type": "text/plain"}, 415),
+            ("", {"Content-Type": "Application/JSON; charset=utf-8"}, 400),
             (as_lines(STREAM[3:4]), {"Origin": "http://127.0.0.1"}, 403),
             (as_lines(STREAM[3:4]), {"Host": "rebound.example"}, 403),
         ]:

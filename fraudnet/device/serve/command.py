@@ -29,6 +29,7 @@ example:
 LOOPBACK = "127.0.0.1"
 TOKEN = "FRAUDNET_TOKEN"  # noqa: S105  (the variable's name)
 SHORTEST_TOKEN = 16
+MOST_BUDGET_MS = 3_600_000  # no thread can wait for ever and be woken by the clock
 _EVERY_S = 10.0
 
 
@@ -79,8 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
         DeviceInputError: it cannot serve.
         BrokenPipeError: the reader of the decisions went away.
     """
-    if not arguments.budget_ms > 0 or arguments.queue < 1:
-        raise DeviceInputError("expected --budget-ms above 0 and --queue of at least 1")
+    if not 0 < arguments.budget_ms <= MOST_BUDGET_MS or arguments.queue < 1:
+        raise DeviceInputError(
+            f"expected --budget-ms above 0 and at most {MOST_BUDGET_MS:,}, and --queue of at "
+            "least 1"
+        )
     token = _token(arguments.token_file) if arguments.http else None
     address = _address(arguments.http, token) if arguments.http else None
     stop = Stop()

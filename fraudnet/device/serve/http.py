@@ -110,7 +110,8 @@ def application(service: core.Service, token: str | None) -> Starlette:
     guard = _Guard(token)
 
     async def score(request: Request) -> Response:
-        if request.headers.get("content-type", "").split(";")[0].strip() not in TYPES:
+        given = request.headers.get("content-type", "").split(";")[0].strip().lower()
+        if given not in TYPES:
             return _error(415, f"expected content-type {' or '.join(TYPES)}")
         try:
             async with asyncio.timeout(_BODY_S):

@@ -190,7 +190,10 @@ class Service:
             opened.set_result(scorer)
             while (request := self._next(scorer)) is not None:
                 self._decide(scorer, request)
-            self._notices = scorer.notices()
+            try:
+                self._notices = scorer.notices()
+            except DeviceInputError as error:  # the store cannot be read any more
+                self._notices = [str(error)]
 
     def _next(self, scorer: Scorer) -> Request | None:
         behind = True
