@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudnet.device import statements as sql
+from fraudnet.device.case_window import window_json
 from fraudnet.device.database import Database
 from fraudnet.device.erasure import forget, is_unfinished, scrub
 from fraudnet.device.errors import ConflictError, StoreError
@@ -334,16 +335,9 @@ class Store:
             sql.CASE_WINDOW,
             (transaction.account_id, transaction.timestamp_us, sequence + 1, length),
         ).fetchall()[::-1]
-        window: list[dict[str, Any]] = [
-            dict(zip(sql.CASE_FIELDS, row, strict=True)) for row in rows
-        ]
-        for name in ("columns", "reputation"):
-            # One call for all: a window has a hundred and more of them.
-            values = json.loads(f"[{','.join(entry[name] for entry in window)}]")
-            for entry, parsed in zip(window, values, strict=True):
-                entry[name] = parsed
         self._connection.execute(
-            sql.OPEN_CASE, (transaction.transaction_id, time.time_ns() // 1000, json.dumps(window))
+            sql.OPEN_CASE,
+            (transaction.transaction_id, time.time_ns() // 1000, window_json(rows)),
         )
 
     def kept_from_us(self, account_id: str) -> int | None:

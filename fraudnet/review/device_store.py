@@ -9,8 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from fraudnet.device.case_window import window_json
 from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
-from fraudnet.device.statements import CASE_FIELDS, CASE_WINDOW
+from fraudnet.device.statements import CASE_WINDOW
 from fraudnet.errors import InputError
 
 _MAGIC = b"SQLite format 3\0"
@@ -152,7 +153,7 @@ class DeviceStore:
                 *content, sequence = connection.execute(query, (transaction_id,)).fetchone()
                 before = content[1], content[2], sequence + 1, CHOSEN_WINDOW
                 window = connection.execute(CASE_WINDOW, before).fetchall()[::-1]
-                flags.append(self._flag((*content, now_us, _window_json(window))))
+                flags.append(self._flag((*content, now_us, window_json(window))))
             return flags
 
     def latest_scored(self, most: int) -> list[tuple[str, int, float, str, float, float, int]]:
@@ -286,8 +287,3 @@ class DeviceStore:
     def _meta(connection: sqlite3.Connection, key: str) -> str | None:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
-
-
-def _window_json(rows: Sequence[tuple[object, ...]]) -> str:
-    entries = [dict(zip(CASE_FIELDS, row, strict=True)) for row in rows]
-    return json.dumps([entry | {"columns": json.loads(str(entry["columns"]))} for entry in entries])

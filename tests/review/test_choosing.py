@@ -53,6 +53,7 @@ def test_what_is_chosen_enters_the_queue_once_with_its_window(
         own = histories[int(row["transaction_id"].split("-")[1])]
         until = own[: own.index(row) + 1]
         assert case.window["transaction_id"].tolist() == [each["transaction_id"] for each in until]
+        assert all(isinstance(each["reputation"], dict) for each in case.stored)
     again = choose_for_learning(database, [store], ALL, 50, SHARES, seed=3)
     assert (again.imported.flags, again.imported.known) == (0, 20)
     assert len(list_cases(database)) == len(queue)
