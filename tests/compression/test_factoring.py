@@ -132,6 +132,7 @@ def test_a_factored_network_is_answered_as_by_keras(
     assert expected["fraud_probability"].std() > 0.1
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_from_the_factors_towards_the_whole_network() -> None:
     training = TrainingConfig(
         epochs=1,
