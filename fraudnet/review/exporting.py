@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
+from fraudnet.transactions.labels import ENDINGS
 from fraudnet.transactions.untrusted import guarded
 from fraudnet.transactions.writing import write_transactions
 
@@ -36,6 +37,7 @@ JOIN verdict_flags ON verdict_flags.verdict_id = verdicts_in_force.verdict_id
   AND verdict_flags.flag_id = flags.flag_id
 WHERE verdict IN ('confirmed_fraud', 'false_positive') ORDER BY transaction_id
 """)
+_ENDINGS = (".csv", ".csv.gz", ".parquet", ".json", ".jsonl", ".jsonl.gz")
 _MOMENTS = ("timestamp", "opened_at", "decided_at", "erased_at", "label_time")
 _INTEGERS = ("case_id", "is_fraud", "reviewers")
 _NUMBERS = ("amount", "fraud_probability", "ood_distance", "threshold", "inclusion_probability")
@@ -58,11 +60,13 @@ def labels(database: CaseDatabase) -> pd.DataFrame:
 
 
 def export_labels(database: CaseDatabase, path: Path) -> pd.DataFrame:
-    """Write the labels to .csv, .parquet or .jsonl, whole or not at all; returns them.
+    """Write the labels to a file that training reads, whole or not at all; returns them.
 
     Raises:
         InputError: the extension is not known, or the file cannot be written.
     """
+    if not path.name.endswith(ENDINGS):
+        raise InputError(f"{path}: unknown ending; give labels as one of {', '.join(ENDINGS)}")
     found = labels(database)
     _write(found, path)
     return found
@@ -93,10 +97,13 @@ def export_cases(database: CaseDatabase, path: Path) -> int:
 
 def _write(frame: pd.DataFrame, path: Path) -> None:
     table = pa.Table.from_pandas(frame, _schema(frame), preserve_index=False)
-    if path.name.endswith(".json"):
+    name = path.name.lower()
+    if name.endswith(".json"):
         _write_json(table, path)
         return
-    is_csv = path.name.endswith((".csv", ".csv.gz"))
+    if not name.endswith(_ENDINGS):
+        raise InputError(f"{path}: unknown ending; give one of {', '.join(_ENDINGS)}")
+    is_csv = name.endswith((".csv", ".csv.gz"))
     write_transactions(guarded(table) if is_csv else table, path)
 
 

@@ -122,7 +122,8 @@ def _read_csv(path: Path) -> pa.Table:
     options = pa.csv.ConvertOptions(
         column_types=SCHEMA, include_columns=SCHEMA.names, strings_can_be_null=False
     )
-    return unguarded(pa.csv.read_csv(path, convert_options=options))
+    lines = pa.csv.ParseOptions(newlines_in_values=True)
+    return unguarded(pa.csv.read_csv(path, parse_options=lines, convert_options=options))
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -142,12 +143,14 @@ _READERS: dict[str, Callable[[Path], pa.Table]] = {
     ".parquet": _read_parquet,
     ".jsonl": _read_json,
 }
+ENDINGS = tuple(_READERS)
+"""Of the files that are read."""
 
 
 def _read(path: Path) -> pa.Table:
     read = next((r for ending, r in _READERS.items() if path.name.endswith(ending)), None)
     if read is None:
-        raise InputError(f"{path}: unknown ending; give labels as one of {', '.join(_READERS)}")
+        raise InputError(f"{path}: unknown ending; give labels as one of {', '.join(ENDINGS)}")
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; give what `fraudnet review export` wrote")
     try:

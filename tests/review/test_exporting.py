@@ -60,19 +60,28 @@ def test_training_reads_what_the_review_writes(
     path = tmp_path / f"labels.{ending}"
     export_labels(empty, path)
     assert Labels(path).report().labels == 0
-    add_flags(empty, "phone", [flag(0, name="=1+1"), flag(0, "b")])
-    for case_id in (1, 2):
-        record_verdict(empty, case_id, "confirmed_fraud", "ana")
-    assert len(export_labels(empty, path)) == 2
+    add_flags(empty, "phone", [flag(0, name="=1+1"), flag(0, "b"), flag(0, "c", name='c\n"0",')])
+    for case_id in (1, 2, 3):
+        record_verdict(empty, case_id, "confirmed_fraud", "ana", kind="by\nphone")
+    assert len(export_labels(empty, path)) == 3
     read = Labels(path)
-    assert read.report().labels == 2
-    assert sorted(read._ids.to_pylist()) == ["=1+1", "b-0"]
+    assert read.report().labels == 3
+    assert sorted(read._ids.to_pylist()) == ["=1+1", "b-0", 'c\n"0",']
+
+
+@pytest.mark.parametrize("name", ["labels.json", "labels.jsonl.gz", "labels.CSV"])
+def test_labels_that_training_would_not_read_are_not_written(
+    empty: CaseDatabase, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(InputError, match=r"give labels as one of .csv, .csv.gz, .parquet, .jsonl"):
+        export_labels(empty, tmp_path / name)
+    assert not any(tmp_path.glob("labels*"))
 
 
 def test_cases_in_every_format(database: CaseDatabase, tmp_path: Path) -> None:
     record_verdict(database, 7, "confirmed_fraud", "ana", "=HYPERLINK(1)", kind="@theft")
     forget_account(database, "a-4")
-    for ending in ("csv", "parquet", "json", "jsonl"):
+    for ending in ("csv", "CSV", "parquet", "json", "JSON", "jsonl"):
         assert export_cases(database, tmp_path / f"cases.{ending}") == 30
     table = pq.read_table(tmp_path / "cases.parquet")
     rows = table.to_pylist()
@@ -96,6 +105,7 @@ def test_cases_in_every_format(database: CaseDatabase, tmp_path: Path) -> None:
     assert len(lines) == 30
     with (tmp_path / "cases.csv").open(newline="") as file:
         in_csv = list(csv.DictReader(file))
+    assert (tmp_path / "cases.CSV").read_bytes() == (tmp_path / "cases.csv").read_bytes()
     assert {row["note"] for row in in_csv} >= {"'=HYPERLINK(1)"}
     assert {row["kind"] for row in in_csv} >= {"'@theft"}
     assert {row["counterparty_id"] for row in in_csv} >= {"'=cmd()", HOSTILE[0]}
@@ -103,7 +113,7 @@ def test_cases_in_every_format(database: CaseDatabase, tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written(database: CaseDatabase, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown extension"):
+    with pytest.raises(InputError, match=r"one of .*\.json,"):
         export_cases(database, tmp_path / "cases.xlsx")
     for name in ("cases.json", "cases.csv"):
         with pytest.raises(InputError, match="cannot be written"):
