@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fraudnet.review.choosing import Span
     from fraudnet.review.database import CaseDatabase
 
+_MOST = 1_000_000_000  # transactions that a budget may ask for
+
 
 def add_choose(parser: argparse.ArgumentParser) -> None:
     """The arguments of `cases choose`."""
@@ -67,8 +69,10 @@ def choose(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     shares = Shares(arguments.uncertain, arguments.unfamiliar, arguments.random)
     if shares == Shares():
         raise InputError("give --uncertain, --unfamiliar or --random a share of the budget")
-    if arguments.budget < 1:
-        raise InputError(f"--budget {arguments.budget}: give at least 1")
+    if not 1 <= arguments.budget <= _MOST:
+        raise InputError(f"--budget {arguments.budget}: give 1 to {_MOST:,}")
+    if arguments.seed < 0:
+        raise InputError(f"--seed {arguments.seed}: give 0 or more")
     stores = [DeviceStore(path) for path in arguments.stores]
     found = choose_for_learning(
         database, stores, _span(arguments), arguments.budget, shares, arguments.seed

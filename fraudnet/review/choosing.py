@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 from sqlalchemy import text
 
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.device_store import DeviceStore, Scored
 from fraudnet.review.importing import Imported, add_flags
 from fraudnet.review.learning import Shares, choose
 from fraudnet.review.leases import clock_us
@@ -84,16 +85,17 @@ def choose_for_learning(
         now_us: the moment, microseconds since 1970-01-01 UTC; the clock's if None.
 
     Raises:
-        InputError: nothing was scored in that time, a share comes to none, or a store or the
-            database cannot be used.
+        InputError: nothing was scored in that time, a share comes to none, two stores hold
+            the same of one device, or a store or the database cannot be used.
     """
     moment_us = clock_us(now_us)
     found = [(store, each) for store in stores for each in store.scored(*span.us)]
+    _refuse_repeated(found)
     unflagged = [(store, each) for store, each in found if not each.flagged]
     if not unflagged:
         raise InputError(
-            f"{', '.join(str(store.path) for store in stores)}: hold no scored transaction of "
-            f"{span} that was not flagged; choose for another time"
+            f"{', '.join(str(store.path) for store in stores)}: no scored transaction of {span} "
+            "that was not flagged; choose for another time"
         )
     values = [(each.fraud_probability, each.ood_distance, each.threshold) for _, each in unflagged]
     probability, distance, threshold = np.array(values, np.float64).T
@@ -150,3 +152,16 @@ def figures_of_queue(database: CaseDatabase, span: Span) -> SampledFigures:
             np.array(reason) == "flagged",
         )
     )
+
+
+def _refuse_repeated(found: Sequence[tuple[DeviceStore, Scored]]) -> None:
+    """What a device scored once must not count twice, each with half of its probability."""
+    first: dict[tuple[str, str], Path] = {}
+    for store, each in found:
+        scored = (store.device_id, each.transaction_id)
+        if scored in first:
+            raise InputError(
+                f"{store.path}: holds what {first[scored]} holds, of the same device; give one "
+                "store of each device"
+            )
+        first[scored] = store.path

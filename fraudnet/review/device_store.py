@@ -13,6 +13,7 @@ from fraudnet.device.case_window import window_json
 from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
 from fraudnet.device.statements import CASE_WINDOW
 from fraudnet.errors import InputError
+from fraudnet.review.text import stored_text
 
 _MAGIC = b"SQLite format 3\0"
 CHOSEN_WINDOW = 160  # transactions that are shown of one that has no case on the device
@@ -102,7 +103,7 @@ class DeviceStore:
         with self._connect() as connection:
             self._check(connection)
             self.account_key = self._meta(connection, "account_key")
-            self.device_id = device_id or self._own_id(connection)
+            self.device_id = stored_text(device_id or self._own_id(connection))
             self.has_verdicts = "verdicts" in self._tables(connection)
 
     def flagged_ids(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,16 @@ def test_the_stores_of_all_devices_are_one_population(
     assert {account for device, account in devices if device == "second"} == {"b-1"}
 
 
+def test_what_one_device_scored_is_not_drawn_from_twice(
+    database: CaseDatabase, device_path: Path, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copy(device_path, tmp_path / "copy.sqlite"))
+    stores = [DeviceStore(device_path), DeviceStore(copied)]
+    with pytest.raises(InputError, match=r"copy\.sqlite: holds what .* of the same device"):
+        choose_for_learning(database, stores, ALL, 40, Shares(random=1.0))
+    assert len(list_cases(database)) == 30
+
+
 @both
 def test_figures_of_the_queue_are_those_of_its_verdicts(
     database: CaseDatabase, device_path: Path
@@ -126,7 +137,9 @@ def test_the_commands_choose_and_tell(
         ([], "give --uncertain, --unfamiliar or --random"),
         (["--random", "0.001"], "share random of 0.001 comes to none"),
         (["--random", "0.5", "--until", "2024-05-01"], "--until 2024-05-01 is not after"),
-        (["--random", "0.5", "--since", "2025-06-01", "--until", "2025-06-02"], "hold no scored"),
+        (["--random", "0.5", "--since", "2025-06-01", "--until", "2025-06-02"], ": no scored"),
+        (["--random", "0.5", "--budget", f"{10**30}"], "give 1 to 1,000,000,000"),
+        (["--random", "0.5", "--seed", "-1"], "--seed -1: give 0 or more"),
     ],
 )
 def test_what_cannot_be_chosen_is_one_line(
