@@ -1,6 +1,7 @@
 """The queue of cases by expected loss, and one case with its flags and their windows."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.leases import clock_us, find_case
+from fraudnet.review.text import stored_text
 
 WINDOW_COLUMNS = [
     "transaction_id", "timestamp", "amount", "gap_hours", "counterparty_id", "category",
@@ -20,6 +22,7 @@ _FIELDS = {"transaction_id", "timestamp_us", "counterparty_id", "amount"} | {
 }  # fmt: skip
 
 _DAY_US = 86_400_000_000
+_MOST_DAYS = 36_500  # what both databases hold in microseconds
 
 # Expectations add up however much the flags of a case depend on each other.
 _QUEUE = """
@@ -139,12 +142,22 @@ def list_cases(
         the newest), reason and inclusion_probability (why it entered the queue), device_id (of the
         newest), assigned_to, lease_holder (who reviews it now) and erased_at (UTC); texts that are
         not there are None. An empty queue has the same columns and no rows.
+
+    Raises:
+        InputError: a limit is no number, or the database cannot be used.
     """
     criteria = criteria or QueueFilter()
-    given = {k: v for k, v in vars(criteria).items() if v is not None}
+    given = {
+        name: stored_text(value) if isinstance(value, str) else value
+        for name, value in vars(criteria).items()
+        if value is not None
+    }
+    for name, value in given.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} {value}: expected a number")
     values = given | {"now_us": clock_us(now_us)}
     if criteria.maximum_age_days is not None:
-        values["maximum_age_us"] = round(criteria.maximum_age_days * _DAY_US)
+        values["maximum_age_us"] = round(min(criteria.maximum_age_days, _MOST_DAYS) * _DAY_US)
     where = f" WHERE {' AND '.join(_LIMITS[name] for name in given)}" if given else ""
     query = text(f"{_QUEUE}{where} ORDER BY expected_loss DESC NULLS LAST, case_id")
     with database.read() as connection:

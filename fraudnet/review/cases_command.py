@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from fraudnet.errors import InputError
 from fraudnet.review import choose_command
@@ -81,23 +81,24 @@ def run(arguments: argparse.Namespace) -> int:
             f"{error.name} is not installed; the cases need pip install 'fraudnet[review]'"
         ) from error
     if arguments.action == "import":
-        database = CaseDatabase(arguments.into, create=True, gap_hours=arguments.gap_hours)
-    else:
-        database = CaseDatabase(
-            arguments.into if arguments.action == "choose" else arguments.database
-        )
+        _import(arguments)
+        return 0
+    database = CaseDatabase(arguments.into if arguments.action == "choose" else arguments.database)
     _ACTIONS[arguments.action](database, arguments)
     return 0
 
 
-def _import(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
+def _import(arguments: argparse.Namespace) -> None:
+    from fraudnet.review.database import CaseDatabase
     from fraudnet.review.device_store import DeviceStore
     from fraudnet.review.importing import import_store
     from fraudnet.transactions.untrusted import printable
 
     if arguments.device and len(arguments.stores) > 1:
         raise InputError("--device names one device; import its store alone")
+    # Read before the database is made: a name that is misspelt leaves no empty one behind.
     stores = [DeviceStore(path, arguments.device) for path in arguments.stores]
+    database = CaseDatabase(arguments.into, create=True, gap_hours=arguments.gap_hours)
     for store in stores:
         imported = import_store(database, store)
         if arguments.json:
@@ -121,10 +122,16 @@ def _import(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 def _list(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
     from fraudnet.review.cases import QueueFilter, list_cases
+    from fraudnet.review.learning import Reason
     from fraudnet.review.verdicts import VERDICTS
 
     if arguments.verdict and arguments.verdict not in VERDICTS:
         raise InputError(f"--verdict {arguments.verdict}: expected one of {', '.join(VERDICTS)}")
+    reasons = get_args(Reason)
+    if arguments.reason and arguments.reason not in reasons:
+        raise InputError(f"--reason {arguments.reason}: expected one of {', '.join(reasons)}")
+    if arguments.rows < 1:
+        raise InputError(f"--rows {arguments.rows}: give at least 1")
     names = [field.name for field in fields(QueueFilter)]
     queue = list_cases(database, QueueFilter(**{n: getattr(arguments, n) for n in names}))
     if arguments.json:
@@ -187,7 +194,7 @@ def _forget(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
 
 
 _ACTIONS: dict[str, Callable[["CaseDatabase", argparse.Namespace], None]] = {
-    "import": _import, "choose": choose_command.choose, "figures": choose_command.figures,
+    "choose": choose_command.choose, "figures": choose_command.figures,
     "list": _list, "show": _show, "assign": _assign, "release": _release,
     "export": _export, "forget": _forget,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.importing import account_hash
 from fraudnet.review.leases import clock_us
+from fraudnet.review.text import stored_text
 
 _STEPS = {
     "cases": """
@@ -52,8 +53,9 @@ def forget_account(database: CaseDatabase, account_id: str, now_us: int | None =
         InputError: the database cannot be used.
     """
     key = bytes.fromhex(database.meta("erasure_key"))
-    values = {"account_id": account_id, "now_us": clock_us(now_us)}
-    hashed = {"account_hash": account_hash(account_id, key), "now_us": values["now_us"]}
+    account = stored_text(account_id)
+    values = {"account_id": account, "now_us": clock_us(now_us)}
+    hashed = {"account_hash": account_hash(account, key), "now_us": values["now_us"]}
     with database.write() as connection:
         counts = {
             name: connection.execute(text(step), _used(step, values)).rowcount

@@ -18,6 +18,7 @@ from fraudnet.review.text import moment_us, stored_text
 LEASE_MINUTES = 15.0
 
 _MINUTE_US = 60_000_000
+_HIGHEST = 2**63 - 1  # that either database can look for; none is 0
 
 # Compare and set: of two at once, one changes the row and the other does not.
 _TAKE = text("""
@@ -133,7 +134,8 @@ def find_case(database: CaseDatabase, connection: Connection, case_id: int) -> R
         InputError: it is not there, was joined with another, or was erased.
     """
     query = text("SELECT * FROM cases WHERE case_id = :case_id")
-    case = connection.execute(query, {"case_id": case_id}).mappings().one_or_none()
+    values = {"case_id": case_id if abs(case_id) <= _HIGHEST else 0}
+    case = connection.execute(query, values).mappings().one_or_none()
     where = f"{database.place}: case {case_id}"
     if case is None:
         bounds = text("SELECT MIN(case_id), MAX(case_id) FROM cases")

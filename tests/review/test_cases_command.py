@@ -72,7 +72,16 @@ def test_what_cannot_be_done_is_said_in_one_line(
         message = said(capsys, *arguments, status=2)
         assert problem in message
         assert message.count("\n") == 1
+    assert not team.exists()
     CaseDatabase(team, create=True)
+    for option, value, problem in (
+        ("--rows", -3, "--rows -3: give at least 1"),
+        ("--reason", "odd", "--reason odd: expected one of flagged, uncertain, unfamiliar, random"),
+        ("--maximum-age-days", "inf", "maximum_age_days inf: expected a number"),
+        ("--minimum-amount", "nan", "minimum_amount nan: expected a number"),
+    ):
+        listing = ["cases", "list", "--database", team, option, value]
+        assert problem in said(capsys, *listing, status=2)
     odd = ["cases", "list", "--database", team, "--verdict", "fraud"]
     assert "--verdict fraud: expected one of confirmed_fraud" in said(capsys, *odd, status=2)
     two = ["cases", "import", device_path, device_path, "--into", team, "--device", "x"]
@@ -88,3 +97,20 @@ def test_conflicts_are_said(
     add_flags(CaseDatabase(team, create=True), "phone", [flag(0, name="t-0-17")])
     told = said(capsys, "cases", "import", device_path, "--into", team)
     assert "1 left out, there with other content (such as t-0-17)" in told
+
+
+def test_words_that_no_database_holds_end_in_no_traceback(
+    device_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    team, odd = tmp_path / "reviews.sqlite", "a-\udcff\0"  # what a shell passes of a byte 255
+    said(capsys, "cases", "import", device_path, "--into", team, "--device", odd)
+    add_flags(CaseDatabase(team), "phone", [flag(0, account_id=odd)])
+    listing = ["cases", "list", "--database", team]
+    (found,) = said(capsys, *listing, "--account", odd, "--json").splitlines()
+    assert json.loads(found)["account_id"] == "a-?\N{SYMBOL FOR NULL}"
+    assert "1 cases, 1 flags" in said(capsys, "cases", "forget", odd, "--database", team)
+    assert "no such case" in said(capsys, *listing, "--account", odd)
+    assert said(capsys, *listing, "--maximum-age-days", 1e300).count("\n") > 1
+    for number in (2**63, -(10**30), 0):
+        beyond = said(capsys, "cases", "show", "--database", team, "--", number, status=2)
+        assert f"case {number} is not there; cases go from 1 to" in beyond
