@@ -88,6 +88,8 @@ def _page(arguments: argparse.Namespace) -> int:
         )
     if not arguments.html.parent.is_dir():
         raise InputError(f"{arguments.html}: no directory {arguments.html.parent}; make it first")
+    if arguments.html.is_dir():
+        raise InputError(f"{arguments.html}: is a directory; name a file in it")
     is_url = "://" in arguments.store
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
     variables = {"FRAUDNET_CASES": place}

@@ -57,7 +57,7 @@ def execute_notebook(
         Seconds that each code cell took, by its id.
 
     Raises:
-        InputError: the file is not a notebook.
+        InputError: the file is not a notebook, or the page cannot be written.
         CheckFailed: a cell ends in an error; the message carries it.
     """
     try:
@@ -73,8 +73,12 @@ def execute_notebook(
     )
     page, _ = exporter.from_notebook_node(content, {"plotly_js": get_plotlyjs()})
     unfinished = output_html.with_name(f".{output_html.name}.{os.getpid()}")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(output_html)
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(output_html)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputError(f"{output_html}: cannot be written: {error.strerror or error}") from error
     return {cell.id: _seconds(cell) for cell in content.cells if cell.cell_type == "code"}
 
 

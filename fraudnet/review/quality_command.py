@@ -1,6 +1,7 @@
 """`fraudnet review quality`: what it may be told besides the case database."""
 
 import argparse
+import math
 import os
 from pathlib import Path
 
@@ -49,8 +50,10 @@ def quality_environment(arguments: argparse.Namespace, place: str) -> dict[str, 
         place: the case database, an absolute path or a URL.
 
     Raises:
-        InputError: a file is not there.
+        InputError: a file is not there, or the budget is no number of alerts.
     """
+    if arguments.budget is not None and not 0 < arguments.budget < math.inf:
+        raise InputError(f"--budget {arguments.budget}: expected alerts a day, such as 30")
     stores: list[Path] = arguments.device_stores or []
     files = [path for path in (arguments.artifact, *stores, arguments.scores) if path]
     if missing := next((path for path in files if not path.is_file()), None):

@@ -159,7 +159,7 @@ def _read(path: Path) -> pa.Table:
         problem = str(error).strip().splitlines()[0]
         raise InputError(
             f"{path}: cannot be read as labels ({problem}); expected the columns "
-            f"{', '.join(SCHEMA.names)}"
+            f"{', '.join(SCHEMA.names)}, the last as 2025-01-31T12:00:00Z"
         ) from error
 
 

@@ -42,6 +42,17 @@ def test_missing_notebook_and_missing_directory(
     (tmp_path / "n.ipynb").write_text("{}")
     with pytest.raises(InputError, match=r"no/page\.html: no directory no; make it first"):
         run(arguments)
+    arguments.html = tmp_path
+    with pytest.raises(InputError, match="is a directory; name a file in it"):
+        run(arguments)
+
+
+@pytest.mark.parametrize("budget", ["0", "-3", "nan", "inf"])
+def test_the_budget_is_a_number_of_alerts(empty_path: Path, tmp_path: Path, budget: str) -> None:
+    page = str(tmp_path / "page.html")
+    arguments = parse("quality", "--store", str(empty_path), "--html", page, "--budget", budget)
+    with pytest.raises(InputError, match=r"--budget .*: expected alerts a day, such as 30"):
+        run(arguments)
 
 
 def test_missing_database(tmp_path: Path) -> None:
