@@ -81,10 +81,7 @@ class Accounts:
         if kept_from_us is not None and (
             len(places) < context or places[0].timestamp_us < kept_from_us
         ):
-            raise TransactionError(
-                f"transaction {transaction.transaction_id!r} is from before the history that is "
-                "kept of its account: it may have been scored then, and cannot be now; keep more"
-            )
+            raise no_longer_held(transaction.transaction_id)
         return Past(self._window, self.rows(places), None)
 
     def rows(self, places: Sequence[Place | Entry]) -> list[bytes]:
@@ -115,3 +112,11 @@ class Accounts:
     def clear(self) -> None:
         """Reads all anew."""
         self._held.clear()
+
+
+def no_longer_held(transaction_id: str) -> TransactionError:
+    """The error that a transaction's window reaches before the history that is kept."""
+    return TransactionError(
+        f"transaction {transaction_id!r} is from before the history that is "
+        "kept of its account: it may have been scored then, and cannot be now; keep more"
+    )

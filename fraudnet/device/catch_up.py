@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudnet.device.accounts import Accounts
+from fraudnet.device.accounts import Accounts, no_longer_held
 from fraudnet.device.answers import Answer, Answers, not_finite
 from fraudnet.device.decisions import Decision
 from fraudnet.device.errors import TransactionError
 from fraudnet.device.lookup import Lookup
-from fraudnet.device.store import Entry, Score, Store
+from fraudnet.device.store import Entry, Place, Score, Store
 from fraudnet.device.transactions import Transaction
 from fraudnet.device.window import Window
 
@@ -23,9 +23,10 @@ BATCH = 20_000  # transactions a commit
 STRETCH = 80_000  # the same of stored ones
 CONTEXTS = 2_000  # accounts whose last columns are kept from one stretch to the next
 Columns = NDArray[np.int32]  # packed, [inputs, transactions]
-# Sequence, account, id, time, probability, distance, moment of the counts. No class of its own: the
-# collector goes through tens of thousands again and again, but not through plain tuples of numbers.
-Found = tuple[int, str, str, int, float, float, int | None]
+# Sequence, account, id, time, probability, distance, moment of the counts, whether its window is
+# held. No class of its own: the collector goes through tens of thousands again and again, but not
+# through plain tuples of numbers.
+Found = tuple[int, str, str, int, float, float, int | None, bool]
 Outcome = Decision | TransactionError
 Result = Score | TransactionError
 
@@ -117,10 +118,14 @@ class CatchUp:
             contexts.pop(account_id, None)
             return []
         rows = self._accounts.rows(part)
-        moments, repacked = self._look_up(part, rows)
-        context = contexts.get(account_id)
-        if context is None:
-            context = self._context(account_id, part[0])
+        context, held_from = contexts.get(account_id), 0
+        kept_from_us = self._store.kept_from_us(account_id)
+        if context is None or kept_from_us is not None:
+            places = self._places(account_id, part[0])
+            context = self._padded(places)
+            if kept_from_us is not None:
+                held_from = self._held_from(places, part, kept_from_us)
+        moments, repacked = self._look_up(part, rows, held_from)
         matrix = np.concatenate([context, self._window.columns(rows)], axis=1)
         if len(contexts) < CONTEXTS or account_id in contexts:
             contexts[account_id] = matrix[:, matrix.shape[1] - context.shape[1] :].copy()
@@ -130,19 +135,37 @@ class CatchUp:
             self._accounts.drop(account_id)
         answers = self._answers.of_sequence(matrix)
         return [
-            (entry.sequence, account_id, entry.transaction_id, entry.timestamp_us, *answer, moment)
-            for entry, answer, moment in zip(part, answers, moments, strict=True)
+            (
+                entry.sequence, account_id, entry.transaction_id, entry.timestamp_us,
+                *answer, moment, place >= held_from,
+            )
+            for place, (entry, answer, moment) in enumerate(
+                zip(part, answers, moments, strict=True)
+            )
             if not entry.is_decided
-        ]
+        ]  # fmt: skip
 
-    def _context(self, account_id: str, first: Entry) -> Columns:
-        """The columns before a transaction that its window reads, padded."""
-        length = self._window.length - 1
-        places = self._store.before(account_id, first.timestamp_us, first.sequence, length)
-        context = np.zeros((len(self._window.names), length), np.int32)
+    def _places(self, account_id: str, first: Entry) -> list[Place]:
+        """What the window of a stretch's first transaction reads before it."""
+        return self._store.before(
+            account_id, first.timestamp_us, first.sequence, self._window.length - 1
+        )
+
+    def _padded(self, places: Sequence[Place]) -> Columns:
+        """Their columns, [inputs, length - 1], padding first."""
+        context = np.zeros((len(self._window.names), self._window.length - 1), np.int32)
         if places:
             context[:, -len(places) :] = self._window.columns(self._accounts.rows(places))
         return context
+
+    def _held_from(self, places: Sequence[Place], part: Sequence[Entry], kept_from_us: int) -> int:
+        """The first of a pruned account's stretch whose whole window is held, as `score` asks.
+
+        What is older than the history that is kept is there for its case, with gaps between.
+        """
+        held = sum(place.timestamp_us >= kept_from_us for place in places)
+        older = sum(entry.timestamp_us < kept_from_us for entry in part)
+        return older + self._window.length - 1 - held
 
     def _keep(self, found: Sequence[Found]) -> None:
         """Stores the decisions, and opens the cases of what they flag."""
@@ -160,14 +183,14 @@ class CatchUp:
             self._store.open_case(stored.transaction, stored.sequence, self._window.length)
 
     def _look_up(
-        self, part: Sequence[Entry], rows: list[bytes]
+        self, part: Sequence[Entry], rows: list[bytes], held_from: int
     ) -> tuple[list[int | None], dict[int, dict[str, int]]]:
         """Fills in counts that were not known when the history was stored; packs them into rows."""
         moments: list[int | None] = [None] * len(part)
         repacked: dict[int, dict[str, int]] = {}
         for place, entry in enumerate(part):
             is_foreign = not self._window.fits(entry.packed)  # it may lack a count that is read
-            if entry.is_decided or not (entry.is_unknown or is_foreign):
+            if place < held_from or entry.is_decided or not (entry.is_unknown or is_foreign):
                 continue
             if is_foreign or self._lookup.is_usable:
                 (stored,) = self._store.at([entry.sequence])
@@ -259,7 +282,9 @@ class CatchUp:
         return results
 
     def _result(self, found: Found) -> Result:
-        _, _, transaction_id, _, probability, distance, as_of_us = found
+        _, _, transaction_id, _, probability, distance, as_of_us, is_held = found
+        if not is_held:
+            return no_longer_held(transaction_id)
         answer = Answer(probability, distance)
         if not math.isfinite(probability + distance):
             return not_finite(transaction_id, answer)

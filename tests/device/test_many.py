@@ -276,3 +276,31 @@ def test_reasons_may_be_deferred(sequence_artifact: Path, tmp_path: Path) -> Non
         assert any(d.decision and d.decision.reasons for d in now.history("a"))
         with pytest.raises(DeviceInputError, match="no decision is stored"):
             now.explain("unheard of")
+
+
+def test_what_score_refuses_for_want_of_history_is_refused_together(
+    sequence_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catch_up, "STRETCH", 40)
+    *stream, last = random_stream(301, "ab", 0.0)
+    for name in ("one", "many"):
+        options = replace(QUICK, keep=100)
+        with Scorer(sequence_artifact, tmp_path / name, options=options) as scorer:
+            scorer.add_history(stream)
+            scorer.score(stream[3])  # has a case, perhaps, and stays
+            scorer.score(last)  # the account keeps 100 from now on
+    with (
+        Scorer(sequence_artifact, tmp_path / "one", options=QUICK) as one,
+        Scorer(sequence_artifact, tmp_path / "many", options=QUICK) as many,
+    ):
+        held = [*one.history("a"), *one.history("b")]
+        left = sorted(
+            (each.transaction for each in held if each.decision is None),
+            key=lambda transaction: stream.index(transaction),
+        )
+        expected, found = one_by_one(one, left), list(many.score_many())
+        refused = [isinstance(each, TransactionError) for each in expected]
+        assert 0 < sum(refused) < len(refused)
+        assert all(map(same, expected, found))
+        assert len(expected) == len(found)
+        assert one.notices() == many.notices()
