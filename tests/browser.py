@@ -15,10 +15,12 @@ from typing import Any, Self
 import pytest
 import websocket
 
-_FLAGS = [
+_QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--hide-scrollbars", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--remote-debugging-port=0", "--remote-allow-origins=*",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+_DRIVEN = [
+    "--hide-scrollbars", "--remote-debugging-port=0", "--remote-allow-origins=*",
     "--window-size=1400,1000",
 ]  # fmt: skip
 _KEYS = {
@@ -101,16 +103,20 @@ def browser(profile: Path) -> Iterator[Page]:
     Args:
         profile: directory of the browser's own files.
     """
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
-    command = [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    command = [_chromium(), *_QUIET, *_DRIVEN, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             with Page(_first_page(profile / "DevToolsActivePort")) as page:
                 yield page
         finally:
             process.terminate()
+
+
+def _chromium() -> str:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("needs chromium (apt-get install chromium)")
+    return program
 
 
 def _first_page(port_file: Path, seconds: float = 60) -> str:
@@ -124,3 +130,18 @@ def _first_page(port_file: Path, seconds: float = 60) -> str:
         except (OSError, IndexError):
             assert time.monotonic() < end, "the browser does not start"
             time.sleep(0.1)
+
+
+def drawn_page(path: Path, folder: Path, wait_ms: int) -> str:
+    """The document that a page has become once its scripts have run; skips as `browser` does.
+
+    Args:
+        path: of the page.
+        folder: for the browser's profile.
+        wait_ms: of the browser's own time.
+    """
+    command = [
+        _chromium(), *_QUIET, f"--user-data-dir={folder / 'profile'}",
+        f"--virtual-time-budget={wait_ms}", "--dump-dom", path.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout

@@ -2,8 +2,6 @@ import ast
 import html
 import json
 import re
-import shutil
-import subprocess
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality
 from fraudnet.review.quality_panel import WhatIfPanel
 from fraudnet.review.verdicts import record_verdict
 from fraudnet.review.what_if import what_if
+from tests.browser import drawn_page
 from tests.review.conftest import DAY_US, HOSTILE, make_histories, make_store
 from tests.review.quality_team import NOW_US, make_team
 
@@ -238,16 +237,7 @@ def test_page_shows_every_part_and_its_texts_as_text(page: Path) -> None:
 
 
 def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync "
-        f"--user-data-dir={tmp_path / 'profile'} --virtual-time-budget=5000 --dump-dom"
-    )
-    command = [browser, *flags.split(), page.as_uri()]
-    drawn = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    drawn = drawn_page(page, tmp_path, wait_ms=5000)
     assert "<title>Quality of the alerts</title>" in drawn  # hostile scripts would change it
     titles = re.findall(r'<text class="gtitle".*?>(.*?)</text>', drawn)
     assert titles == [

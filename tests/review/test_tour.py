@@ -1,8 +1,6 @@
 import ast
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import nbformat
@@ -10,6 +8,7 @@ import pytest
 
 from fraudnet.review.notebook import execute_notebook
 from fraudnet.review.places import DEFAULT_TOUR
+from tests.browser import drawn_page
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / DEFAULT_TOUR
@@ -65,16 +64,7 @@ def test_every_step_is_on_the_page(page: Path) -> None:
 
 @pytest.mark.slow
 def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync "
-        f"--user-data-dir={tmp_path / 'profile'} --virtual-time-budget=10000 --dump-dom"
-    )
-    command = [browser, *flags.split(), page.as_uri()]
-    drawn = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    drawn = drawn_page(page, tmp_path, wait_ms=10000)
     titles = re.findall(r'<text class="gtitle".*?>(.*?)</text>', drawn)
     assert len(titles) == len(TITLES)
     for title, expected in zip(titles, TITLES, strict=True):
