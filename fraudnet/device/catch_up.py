@@ -23,10 +23,10 @@ BATCH = 20_000  # transactions a commit
 STRETCH = 80_000  # the same of stored ones
 CONTEXTS = 2_000  # accounts whose last columns are kept from one stretch to the next
 Columns = NDArray[np.int32]  # packed, [inputs, transactions]
-# Sequence, account, id, time, probability, distance, moment of the counts, whether its window is
-# held. No class of its own: the collector goes through tens of thousands again and again, but not
-# through plain tuples of numbers.
-Found = tuple[int, str, str, int, float, float, int | None, bool]
+# Sequence, account, id, time, probability, distance, moment of the counts, what it revises, whether
+# its window is held. No class of its own: the collector goes through tens of thousands again and
+# again, but not through plain tuples of numbers and texts.
+Found = tuple[int, str, str, int, float, float, int | None, str | None, bool]
 Outcome = Decision | TransactionError
 Result = Score | TransactionError
 
@@ -137,7 +137,7 @@ class CatchUp:
         return [
             (
                 entry.sequence, account_id, entry.transaction_id, entry.timestamp_us,
-                *answer, moment, place >= held_from,
+                *answer, moment, entry.revises, place >= held_from,
             )
             for place, (entry, answer, moment) in enumerate(
                 zip(part, answers, moments, strict=True)
@@ -282,13 +282,14 @@ class CatchUp:
         return results
 
     def _result(self, found: Found) -> Result:
-        _, _, transaction_id, _, probability, distance, as_of_us, is_held = found
+        _, _, transaction_id, _, probability, distance, as_of_us, revises, is_held = found
         if not is_held:
             return no_longer_held(transaction_id)
         answer = Answer(probability, distance)
         if not math.isfinite(probability + distance):
             return not_finite(transaction_id, answer)
-        return self._answers.judge(answer, as_of_us)
+        score = self._answers.judge(answer, as_of_us)
+        return score._replace(revises=revises) if revises else score
 
 
 def _outcome(

@@ -49,6 +49,6 @@ AND NOT EXISTS (SELECT 1 FROM cases WHERE cases.transaction_id = transactions.tr
 UNDECIDED = "SELECT account_id, timestamp_us FROM transactions WHERE fraud_probability IS NULL"
 STRETCH = """
 SELECT timestamp_us, sequence, packed, transaction_id, fraud_probability IS NOT NULL,
-       reputation = '{}'
+       reputation = '{}', revises
 FROM transactions WHERE account_id = ? AND timestamp_us >= ? AND timestamp_us < ?
 ORDER BY timestamp_us, sequence"""

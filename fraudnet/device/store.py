@@ -67,6 +67,7 @@ class Entry(NamedTuple):
     transaction_id: str
     is_decided: bool
     is_unknown: bool  # its counterparty's counts are
+    revises: str | None  # late history: later ones that it would have changed
 
 
 class Store:

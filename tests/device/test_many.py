@@ -304,3 +304,27 @@ def test_what_score_refuses_for_want_of_history_is_refused_together(
         assert all(map(same, expected, found))
         assert len(expected) == len(found)
         assert one.notices() == many.notices()
+
+
+def test_late_history_decided_together_says_what_it_would_have_changed(
+    sequence_artifact: Path, tmp_path: Path
+) -> None:
+    stream = random_stream(120, "a", 0.0)
+    late = [
+        transaction(
+            900 + i, account_id="a", timestamp_us=stream[i].timestamp_us - 1, amount=9_000.0
+        )
+        for i in range(20, 100, 9)
+    ]
+    for name in ("one", "many"):
+        with Scorer(sequence_artifact, tmp_path / name, options=QUICK) as scorer:
+            one_by_one(scorer, stream)
+            scorer.add_history(late)
+    with (
+        Scorer(sequence_artifact, tmp_path / "one", options=QUICK) as one,
+        Scorer(sequence_artifact, tmp_path / "many", options=QUICK) as many,
+    ):
+        expected, found = one_by_one(one, late), list(many.score_many())
+        assert any(isinstance(each, Decision) and each.revises for each in expected)
+        assert all(map(same, expected, found))
+        assert len(expected) == len(found)
