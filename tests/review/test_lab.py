@@ -116,13 +116,26 @@ def run_all(page: Page, seconds: float = 60) -> None:
         time.sleep(2)
 
 
+def focus(page: Page, place: str, seconds: float = 60) -> None:
+    """Focuses the element until it keeps the focus, which JupyterLab takes when cells have run."""
+    end = time.monotonic() + seconds
+    kept = 0
+    while kept < 10:
+        assert time.monotonic() < end, f"{place} does not keep the focus"
+        kept = kept + 1 if page.evaluate(f"document.activeElement === {place}") else 0
+        page.evaluate(f"{place}.focus()")
+        time.sleep(0.1)
+
+
 def tab_to(page: Page, text: str, backwards: bool = False) -> None:
     """Presses Tab until a control of this text has the focus."""
+    seen = []
     for _ in range(40):
         page.press("Tab", modifiers=8 if backwards else 0)
-        if page.evaluate(_FOCUS) == text:
+        seen.append(page.evaluate(_FOCUS))
+        if seen[-1] == text:
             return
-    raise AssertionError(f"Tab does not reach {text!r}")
+    raise AssertionError(f"Tab does not reach {text!r}, but {seen}")
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])
@@ -136,8 +149,8 @@ def test_a_review_by_the_keyboard(tmp_path: Path, theme: str) -> None:
         run_all(page)
         page.wait_for("document.querySelectorAll('.fraudnet-queue option').length === 240")
         page.wait_for(f"!!{_DESK}.querySelector('.plot-container')")
-        page.wait_for(f"{_KERNEL} === 'idle'")  # a cell that ends takes the focus
-        page.evaluate("document.querySelector('.fraudnet-queue select').focus()")
+        page.wait_for(f"{_KERNEL} === 'idle'")
+        focus(page, "document.querySelector('.fraudnet-queue select')")
 
         tab_to(page, "Line down")
         page.press(" ")
