@@ -24,6 +24,7 @@ def test_rows_are_scored_as_by_keras(world: World) -> None:
         assert values == pytest.approx(world.answers[name][wanted], rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_table_is_of_the_files(
     world: World, scratch: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
