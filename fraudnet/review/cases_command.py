@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from fraudnet.device.keys import add_encryption_key_argument, read_encryption_key
 from fraudnet.errors import InputError
 from fraudnet.review import choose_command
 
@@ -97,7 +98,8 @@ def _import(arguments: argparse.Namespace) -> None:
     if arguments.device and len(arguments.stores) > 1:
         raise InputError("--device names one device; import its store alone")
     # Read before the database is made: a name that is misspelt leaves no empty one behind.
-    stores = [DeviceStore(path, arguments.device) for path in arguments.stores]
+    key = read_encryption_key(arguments.encryption_key)
+    stores = [DeviceStore(path, arguments.device, key) for path in arguments.stores]
     database = CaseDatabase(arguments.into, create=True, gap_hours=arguments.gap_hours)
     for store in stores:
         imported = import_store(database, store)
@@ -231,6 +233,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="flags of an account within this are one case; fixed when the database is made "
         "(default: 72)",
     )  # fmt: skip
+    add_encryption_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the counts as JSON lines")
 
 

@@ -304,15 +304,6 @@ def test_stores_that_cannot_be_used(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"text\n" * 300, bytes(range(256)) * 32])
-def test_an_encrypted_store_or_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "odd").write_bytes(content)
-    with pytest.raises(InputError, match="odd: is encrypted, or no SQLite file; expected the pla"):
-        DeviceStore(tmp_path / "odd")
-    with pytest.raises(InputError, match="none: No such file or directory; give the file"):
-        DeviceStore(tmp_path / "none")
-
-
 def test_a_device_id_stays_whatever_is_flagged_later(tmp_path: Path) -> None:
     history = account_history("a-1", 0, random.Random(9))
     older = DeviceStore(make_store(tmp_path / "1", [history[:40]])).device_id
