@@ -11,6 +11,7 @@ import pytest
 
 from fraudnet.cli import main
 from fraudnet.errors import InputError
+from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import DeviceStore
 
 KEY = bytes(range(32))
@@ -22,6 +23,12 @@ plain, encrypted, key = sys.argv[1:]
 connection = dbapi2.connect(plain)
 connection.execute(f"ATTACH DATABASE ? AS encrypted KEY \\"x'{key}'\\"", (encrypted,))
 connection.execute("SELECT sqlcipher_export('encrypted')")
+"""
+COUNT = """
+import sys
+from fraudnet.review.quality_sources import open_quality
+quality = open_quality()
+print(len(quality.transactions), file=sys.stderr)
 """
 
 
@@ -58,6 +65,16 @@ def test_an_encrypted_store_is_imported_with_its_key(
     chosen = python("-m", "fraudnet", "cases", "choose", encrypted, "--into", team, *days, key=KEY)
     assert "30 random; of 220 scored transactions" in chosen.stdout
     assert len(list(tmp_path.glob("encrypted.sqlite*"))) == 1
+
+
+def test_the_team_lead_s_page_reads_it_with_the_variable(
+    encrypted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = tmp_path / "reviews.sqlite"
+    CaseDatabase(team, create=True)
+    monkeypatch.setenv("FRAUDNET_CASES", str(team))
+    monkeypatch.setenv("FRAUDNET_DEVICE_STORES", str(encrypted))
+    assert python("-c", COUNT, key=KEY).stderr == "250\n"
 
 
 def test_without_its_key_it_is_refused_in_one_line(
