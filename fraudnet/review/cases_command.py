@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -104,7 +104,7 @@ def _import(arguments: argparse.Namespace) -> None:
     for store in stores:
         imported = import_store(database, store)
         if arguments.json:
-            told = {"store": str(store.path), "device_id": store.device_id, **vars(imported)}
+            told = {"store": str(store.path), "device_id": store.device_id, **asdict(imported)}
             print(json.dumps(told))
             continue
         print(
@@ -115,6 +115,14 @@ def _import(arguments: argparse.Namespace) -> None:
             print(
                 f"  {len(imported.conflicting)} left out, there with other content (such as "
                 f"{printable(imported.conflicting[0])}): the first that came stays"
+            )
+        if imported.other_scores:
+            other = imported.other_scores[0]
+            print(
+                f"  {len(imported.other_scores)} of those there before have another score here "
+                f"(such as {printable(other.transaction_id)}: {other.fraud_probability:.3f}, on "
+                f"device {printable(other.first_device_id)} {other.first_fraud_probability:.3f}): "
+                "the first that came stays; --json lists all"
             )
         if imported.forgotten:
             print(f"  {imported.forgotten} left out, of accounts that were erased")
