@@ -40,7 +40,7 @@ class Database:
         self, path: Path, durable: bool = True, encryption_key: bytes | None = None
     ) -> None:
         self.path = path
-        self._module = sqlite3 if encryption_key is None else _sqlcipher(encryption_key)
+        self._module = binding(encryption_key)
         with self.explained():
             self.connection = self._connect(path, encryption_key)
         try:
@@ -61,15 +61,7 @@ class Database:
         made: sqlite3.Connection = self._module.connect(
             path, timeout=_TIMEOUT_S, isolation_level=None
         )
-        if encryption_key is not None:
-            made.execute(f"PRAGMA key = \"x'{encryption_key.hex()}'\"")
-            # Plain SQLite ignores a key; a library that was loaded before may answer for SQLCipher.
-            if made.execute("PRAGMA cipher_version").fetchone() is None:
-                made.close()
-                raise DeviceInputError(
-                    f"{path}: would not be encrypted: another SQLite in this process (such as "
-                    "TensorFlow's) answers for SQLCipher; score in a process without it"
-                )
+        unlock(made, path, encryption_key)
         return made
 
     def unchecked(self, path: Path) -> sqlite3.Connection:
@@ -128,6 +120,34 @@ class Database:
                 f"{self.path}: {error}; expected a case store, or a new file in a writable folder "
                 "with free space, that no other process holds locked"
             ) from error
+
+
+def binding(encryption_key: bytes | None) -> ModuleType:
+    """The module that opens a store: SQLCipher's where there is a key, else sqlite3.
+
+    Raises:
+        DeviceInputError: SQLCipher's is not installed, or a key of another length.
+    """
+    return sqlite3 if encryption_key is None else _sqlcipher(encryption_key)
+
+
+def unlock(connection: sqlite3.Connection, path: Path, encryption_key: bytes | None) -> None:
+    """Gives a connection of `binding` its key, before anything else; closes it if that fails.
+
+    Raises:
+        DeviceInputError: plain SQLite answers, which takes a key without a word.
+    """
+    if encryption_key is None:
+        return
+    connection.execute(f"PRAGMA key = \"x'{encryption_key.hex()}'\"")
+    connection.execute("PRAGMA cipher_log_level = NONE")  # another key is told by us, in one line
+    # A library that was loaded before may answer for SQLCipher.
+    if connection.execute("PRAGMA cipher_version").fetchone() is None:
+        connection.close()
+        raise DeviceInputError(
+            f"{path}: would not be encrypted: another SQLite in this process (such as "
+            "TensorFlow's) answers for SQLCipher; open it in a process without it"
+        )
 
 
 def _sqlcipher(key: bytes) -> ModuleType:

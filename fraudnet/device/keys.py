@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,10 @@ KEY_BYTES = 32
 _ENVIRONMENT = {
     "account_key": "FRAUDNET_ACCOUNT_KEY",
     "encryption_key": "FRAUDNET_ENCRYPTION_KEY",
+}
+_USES = {
+    "account_key": "account ids are stored as hashes with it",
+    "encryption_key": "the store is encrypted with it (SQLCipher)",
 }
 
 
@@ -24,15 +29,21 @@ class Keys:
 
 def add_key_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of a store's keys."""
-    for name, use in (
-        ("account_key", "account ids are stored as hashes with it"),
-        ("encryption_key", "the store is encrypted with it (SQLCipher)"),
-    ):
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=Path, metavar="FILE",
-            help=f"key file, {KEY_BYTES} bytes or as many in hexadecimal: {use} (default: the "
-            f"variable {_ENVIRONMENT[name]}, in hexadecimal; else none)",
-        )  # fmt: skip
+    for name in _USES:
+        _add_argument(parser, name)
+
+
+def add_encryption_key_argument(parser: argparse.ArgumentParser) -> None:
+    """Declares the option of the key that a store is only read with."""
+    _add_argument(parser, "encryption_key")
+
+
+def _add_argument(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument(
+        f"--{name.replace('_', '-')}", type=Path, metavar="FILE",
+        help=f"key file, {KEY_BYTES} bytes or as many in hexadecimal: {_USES[name]} (default: the "
+        f"variable {_ENVIRONMENT[name]}, in hexadecimal; else none)",
+    )  # fmt: skip
 
 
 def read_keys(arguments: argparse.Namespace) -> Keys:
@@ -46,9 +57,22 @@ def read_keys(arguments: argparse.Namespace) -> Keys:
     )
 
 
-def _key(path: Path | None, variable: str) -> bytes | None:
+def read_encryption_key(
+    path: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> bytes | None:
+    """The key of an encrypted store: of a file, else of the environment; None: none is given.
+
+    Raises:
+        DeviceInputError: the file cannot be read, or what is given is no key.
+    """
+    return _key(path, _ENVIRONMENT["encryption_key"], environment)
+
+
+def _key(
+    path: Path | None, variable: str, environment: Mapping[str, str] = os.environ
+) -> bytes | None:
     if path is None:
-        text = os.environ.get(variable)
+        text = environment.get(variable)
         return _parsed(text.encode(), variable) if text else None
     try:
         with path.open("rb") as file:

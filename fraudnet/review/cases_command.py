@@ -3,10 +3,11 @@
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from fraudnet.device.keys import add_encryption_key_argument, read_encryption_key
 from fraudnet.errors import InputError
 from fraudnet.review import choose_command
 
@@ -97,12 +98,13 @@ def _import(arguments: argparse.Namespace) -> None:
     if arguments.device and len(arguments.stores) > 1:
         raise InputError("--device names one device; import its store alone")
     # Read before the database is made: a name that is misspelt leaves no empty one behind.
-    stores = [DeviceStore(path, arguments.device) for path in arguments.stores]
+    key = read_encryption_key(arguments.encryption_key)
+    stores = [DeviceStore(path, arguments.device, key) for path in arguments.stores]
     database = CaseDatabase(arguments.into, create=True, gap_hours=arguments.gap_hours)
     for store in stores:
         imported = import_store(database, store)
         if arguments.json:
-            told = {"store": str(store.path), "device_id": store.device_id, **vars(imported)}
+            told = {"store": str(store.path), "device_id": store.device_id, **asdict(imported)}
             print(json.dumps(told))
             continue
         print(
@@ -113,6 +115,14 @@ def _import(arguments: argparse.Namespace) -> None:
             print(
                 f"  {len(imported.conflicting)} left out, there with other content (such as "
                 f"{printable(imported.conflicting[0])}): the first that came stays"
+            )
+        if imported.other_scores:
+            other = imported.other_scores[0]
+            print(
+                f"  {len(imported.other_scores)} of those there before have another score here "
+                f"(such as {printable(other.transaction_id)}: {other.fraud_probability:.3f}, on "
+                f"device {printable(other.first_device_id)} {other.first_fraud_probability:.3f}): "
+                "the first that came stays; --json lists all"
             )
         if imported.forgotten:
             print(f"  {imported.forgotten} left out, of accounts that were erased")
@@ -231,6 +241,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         help="flags of an account within this are one case; fixed when the database is made "
         "(default: 72)",
     )  # fmt: skip
+    add_encryption_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the counts as JSON lines")
 
 

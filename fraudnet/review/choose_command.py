@@ -7,6 +7,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudnet.device.keys import add_encryption_key_argument, read_encryption_key
 from fraudnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def add_choose(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     _add_days(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw (default: 0)")
+    add_encryption_key_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
 
 
@@ -73,7 +75,8 @@ def choose(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
         raise InputError(f"--budget {arguments.budget}: give 1 to {_MOST:,}")
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed}: give 0 or more")
-    stores = [DeviceStore(path) for path in arguments.stores]
+    key = read_encryption_key(arguments.encryption_key)
+    stores = [DeviceStore(path, encryption_key=key) for path in arguments.stores]
     found = choose_for_learning(
         database, stores, _span(arguments), arguments.budget, shares, arguments.seed
     )

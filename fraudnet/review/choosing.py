@@ -118,6 +118,7 @@ def choose_for_learning(
             imported.known + added.known,
             imported.conflicting + added.conflicting,
             imported.forgotten + added.forgotten,
+            imported.other_scores + added.other_scores,
         )
     reasons = Counter(str(reason) for reason in chosen.reason)
     return ForLearning(len(found), len(found) - len(unflagged), dict(reasons), imported)

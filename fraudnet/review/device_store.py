@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudnet.device.case_window import window_json
+from fraudnet.device.database import binding, unlock
 from fraudnet.device.schema import MIGRATIONS, READABLE_VERSIONS
 from fraudnet.device.statements import CASE_WINDOW
 from fraudnet.errors import InputError
@@ -92,14 +93,20 @@ class DeviceStore:
         path: the SQLite file that `fraudnet score --store` wrote.
         device_id: of the device; None: the id that the store holds, or one that is derived from
             its first case where an older fraudnet wrote it.
+        encryption_key: 32 bytes, of SQLCipher; a plain store is read without.
 
     Raises:
-        InputError: no such file, encrypted, no device's store, or of a newer fraudnet.
+        InputError: no such file, no device's store, of a newer fraudnet, or encrypted and no key
+            or another's was given.
+        DeviceInputError: no binding of SQLCipher is installed.
     """
 
-    def __init__(self, path: Path, device_id: str | None = None) -> None:
+    def __init__(
+        self, path: Path, device_id: str | None = None, encryption_key: bytes | None = None
+    ) -> None:
         self.path = path
-        self._refuse_other_files()
+        self._encryption_key = None if self._is_plain(encryption_key) else encryption_key
+        self._module = binding(self._encryption_key)
         with self._connect() as connection:
             self._check(connection)
             self.account_key = self._meta(connection, "account_key")
@@ -225,28 +232,31 @@ class DeviceStore:
         try:
             # Not mode=ro, which would leave its log behind, beside the file.
             uri = f"{self.path.absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(uri, uri=True)) as connection:
+            with closing(self._module.connect(uri, uri=True)) as connection:
+                unlock(connection, self.path, self._encryption_key)
                 connection.execute("PRAGMA query_only = ON")
                 yield connection
-        except sqlite3.Error as error:
+        except self._module.Error as error:
+            other_key = "" if self._encryption_key is None else "; is the key another store's?"
             raise InputError(
-                f"{self.path}: cannot be read as a device's store ({error})"
+                f"{self.path}: cannot be read as a device's store ({error}){other_key}"
             ) from error
 
-    def _refuse_other_files(self) -> None:
+    def _is_plain(self, encryption_key: bytes | None) -> bool:
         try:
             with self.path.open("rb") as file:
-                head = file.read(len(_MAGIC))
+                is_plain = file.read(len(_MAGIC)) == _MAGIC
         except OSError as error:
             raise InputError(
                 f"{self.path}: {error.strerror}; give the file that `fraudnet score --store` wrote"
             ) from error
-        if head != _MAGIC:
+        if not is_plain and encryption_key is None:
             raise InputError(
-                f"{self.path}: is encrypted, or no SQLite file; expected the plain file that "
-                "`fraudnet score --store` writes (decrypt an encrypted one first, with "
-                "SQLCipher's sqlcipher_export)"
+                f"{self.path}: is encrypted, or no SQLite file; expected the file that "
+                "`fraudnet score --store` wrote: give an encrypted one's key in "
+                "FRAUDNET_ENCRYPTION_KEY, or a file with --encryption-key"
             )
+        return is_plain
 
     def _check(self, connection: sqlite3.Connection) -> None:
         tables = self._tables(connection)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,7 @@ _RESULT = [
 Floats = npt.NDArray[np.float64]
 
 
-def transactions_of(stores: Iterable[Path]) -> pd.DataFrame:
+def transactions_of(stores: Iterable[DeviceStore]) -> pd.DataFrame:
     """All transactions that devices scored, flagged or not: the latest of each store.
 
     Returns:
@@ -51,7 +50,7 @@ def transactions_of(stores: Iterable[Path]) -> pd.DataFrame:
         InputError: a store cannot be read.
     """
     names = ["account_id", "timestamp", "amount", "columns", "fraud_probability", "ood_distance"]
-    rows = [row for path in stores for row in DeviceStore(path).latest_scored(MOST_TRANSACTIONS)]
+    rows = [row for store in stores for row in store.latest_scored(MOST_TRANSACTIONS)]
     frame = pd.DataFrame(rows, columns=[*names, "flagged"])
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="us", utc=True)
     frame["columns"] = frame["columns"].map(json.loads)

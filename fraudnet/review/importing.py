@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -24,18 +24,28 @@ VALUES (:device_id, :account_key, :now_us)
 ON CONFLICT (device_id) DO UPDATE SET imported_at_us = :now_us
 """)
 _STORED = text(
-    "SELECT account_id, timestamp_us, amount, counterparty_id FROM flags "
-    "WHERE transaction_id = :transaction_id"
+    "SELECT account_id, timestamp_us, amount, counterparty_id, device_id, fraud_probability "
+    "FROM flags WHERE transaction_id = :transaction_id"
 )
 _NAMES = (*Flag.__dataclass_fields__, "case_id", "device_id", "imported_at_us")
 _INSERT = text(
     f"INSERT INTO flags ({', '.join(_NAMES)}) VALUES ({', '.join(f':{n}' for n in _NAMES)})"  # noqa: S608  (names of ours)
 )
-_FORGOTTEN = text("SELECT 1 FROM forgotten WHERE account_hash = :account_hash")
+FORGOTTEN = text("SELECT 1 FROM forgotten WHERE account_hash = :account_hash")
 _CASE_OF = text(
     "SELECT flag_id, case_id FROM flags "
     "WHERE transaction_id = :transaction_id AND device_id = :device_id"
 )
+
+
+@dataclass(frozen=True)
+class OtherScore:
+    """A transaction that two devices flagged, and not by the same score; the first stays."""
+
+    transaction_id: str
+    fraud_probability: float
+    first_device_id: str
+    first_fraud_probability: float
 
 
 @dataclass
@@ -48,6 +58,7 @@ class Imported:
         conflicting: transaction ids that are there with another account, time, amount or
             counterparty; the first that came stays.
         forgotten: flags of accounts that were erased from the database, left out.
+        other_scores: of those that were there before, by another device's other score.
         verdicts: older verdicts of the store that were new.
         account_ids_hashed: whether the store holds keyed hashes in their place.
     """
@@ -56,6 +67,7 @@ class Imported:
     known: int
     conflicting: list[str]
     forgotten: int
+    other_scores: list[OtherScore] = field(default_factory=list)
     verdicts: int = 0
     account_ids_hashed: bool = False
 
@@ -137,17 +149,21 @@ def _add(
     imported: Imported,
 ) -> bool:
     hashed = {"account_hash": account_hash(flag.account_id, erasure_key)}
-    if connection.execute(_FORGOTTEN, hashed).scalar():
+    if connection.execute(FORGOTTEN, hashed).scalar():
         imported.forgotten += 1
         return False
     named = {"transaction_id": flag.transaction_id}
     stored = connection.execute(_STORED, named).one_or_none()
     if stored is not None:
-        content = (flag.account_id, flag.timestamp_us, flag.amount, flag.counterparty_id)
-        if tuple(stored) == content:
-            imported.known += 1
-        else:
+        *there, first_device_id, first_probability = stored
+        content = [flag.account_id, flag.timestamp_us, flag.amount, flag.counterparty_id]
+        if there != content:
             imported.conflicting.append(flag.transaction_id)
+            return False
+        imported.known += 1
+        if first_probability != flag.fraud_probability:
+            other = flag.transaction_id, flag.fraud_probability, first_device_id, first_probability
+            imported.other_scores.append(OtherScore(*other))
         return False
     is_grouped = flag.reason == "flagged"
     case_id = None if is_grouped else new_case(connection, flag.account_id)

@@ -13,9 +13,11 @@ from sqlalchemy import Connection, RowMapping, text
 
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.text import moment_us, stored_text
+from fraudnet.review.text import moment_us
 
 LEASE_MINUTES = 15.0
+LONGEST_NAME = 100  # characters of a reviewer's
+_JOINERS = "\u200c\u200d"  # not to be seen, and part of names in Persian and Indian scripts
 
 _MINUTE_US = 60_000_000
 _HIGHEST = 2**63 - 1  # that either database can look for; none is 0
@@ -159,11 +161,22 @@ def named(reviewer: str) -> str:
     """A reviewer's name without blanks around it.
 
     Raises:
-        InputError: nothing is left.
+        InputError: nothing is left, it is too long, or it holds signs that are not to be seen.
     """
-    if not reviewer.strip():
+    name = reviewer.strip()
+    if not name.strip(_JOINERS):
         raise InputError("reviewer: empty; give the name of who reviews")
-    return stored_text(reviewer.strip())
+    if len(name) > LONGEST_NAME:
+        raise InputError(
+            f"reviewer: {len(name):,} characters; give a name of at most {LONGEST_NAME}"
+        )
+    for sign in name:
+        if not sign.isprintable() and sign not in _JOINERS:
+            raise InputError(
+                f"reviewer: holds U+{ord(sign):04X}, which is not to be seen; give a name of "
+                "letters, spaces and signs"
+            )
+    return name
 
 
 def clock_us(now_us: int | None) -> int:

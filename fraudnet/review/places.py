@@ -4,6 +4,7 @@ from pathlib import Path
 
 DEMO = Path("build/demo")
 DEFAULT_DATABASE = DEMO / "reviews.sqlite"
+DEFAULT_DEVICE_STORE = DEMO / "cases.sqlite"
 DEFAULT_ARTIFACT = DEMO / "fraud.tflite"
 DEFAULT_MODEL = DEMO / "model"
 DEFAULT_NOTEBOOK = Path("notebooks/review_flagged_cases.ipynb")

@@ -1,24 +1,19 @@
 """What the team lead's notebook shows, one call a section, so that its cells hold no logic."""
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from IPython.display import HTML
 
-from fraudnet.device.artifact import read_documents
-from fraudnet.device.errors import ArtifactError
-from fraudnet.errors import InputError
-from fraudnet.evaluation.scores import Scores, read_scores
+from fraudnet.evaluation.scores import Scores
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.profile.drift import SHIFTED
 from fraudnet.review.agreement import agreement, both_judged, opinions
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
 from fraudnet.review.drift import (
     FEWEST,
     MOVED,
@@ -28,27 +23,26 @@ from fraudnet.review.drift import (
     first_and_last,
     transactions_of,
 )
+from fraudnet.review.drift_figures import distance_figure, drift_figure
 from fraudnet.review.groups import alert_rate_by_group, precision_by_group
 from fraudnet.review.pace import alerts_per_day, waiting_of
-from fraudnet.review.places import DEFAULT_DATABASE, find_upwards
+from fraudnet.review.precision_figures import groups_figure, parts_figure, precision_figure
 from fraudnet.review.quality import (
     alert_precision,
     flags_with_verdicts,
     learning_shares,
-    records,
-)
-from fraudnet.review.quality_figures import (
-    agreement_figure,
-    alerts_figure,
-    distance_figure,
-    drift_figure,
-    groups_figure,
-    parts_figure,
-    precision_figure,
-    waiting_figure,
 )
 from fraudnet.review.quality_panel import WhatIfPanel
+from fraudnet.review.quality_texts import (
+    agreement_texts,
+    drift_texts,
+    group_texts,
+    precision_said,
+    precision_texts,
+    waiting_said,
+)
 from fraudnet.review.tables import paragraph, table
+from fraudnet.review.team_figures import agreement_figure, alerts_figure, waiting_figure
 from fraudnet.review.text import moment
 from fraudnet.review.what_if import what_if
 
@@ -58,7 +52,6 @@ NO_PAIR = "No two reviewers have judged the same flag yet."
 _PARTS = {"device_id": "device", "artifact": "artifact", "driver": "first reason"}
 _MOST_PARTS = 20  # devices, artifacts, reasons: those of the most alerts
 _SAID = paragraph("")  # what is missing is said by the section's first cell
-_UNBROKEN = "\N{NO-BREAK SPACE}"
 _WEEKS = 4
 """The first and the last weeks that are compared."""
 
@@ -79,7 +72,7 @@ class Quality:
 
     database: CaseDatabase
     contract: dict[str, Any] | None = None
-    stores: tuple[Path, ...] = ()
+    stores: tuple[DeviceStore, ...] = ()
     scores: Scores | None = None
     group: str | None = None
     budget: float | None = None
@@ -111,20 +104,12 @@ class Quality:
             return paragraph(f"{self.database.name}: {NO_CASES}")
         flags = self.flags
         judged = int((flags["verdict"] != "undecided").sum())
-        text = (
+        return paragraph(
             f"{self.database.name}: {int(flags['is_alert'].sum()):,} alerts and "
             f"{int((~flags['is_alert']).sum()):,} transactions chosen for learning, from "
             f"{moment(flags['timestamp'].min())} to {moment(flags['timestamp'].max())} UTC; "
-            f"{judged:,} have a verdict."
+            f"{judged:,} have a verdict.{precision_said(alert_precision(flags))}"
         )
-        overall = alert_precision(flags)
-        if overall["precision"].notna().any():
-            (row,) = overall.to_dict("records")
-            text += (
-                f" Precision of the alerts so far: {_share(row, 'precision', 'low', 'high')}; "
-                f"worth the alert: {_share(row, 'worth', 'worth_low', 'worth_high')}."
-            )
-        return paragraph(text)
 
     def precision_by_week(self) -> go.Figure | HTML:
         """Precision over time, beside what the artifact's validation promised."""
@@ -156,7 +141,7 @@ class Quality:
             ),
             learning_shares(self.flags).assign(by="for learning"),
         ]
-        return table(_precision_texts(pd.concat(found, ignore_index=True)), rows)
+        return table(precision_texts(pd.concat(found, ignore_index=True)), rows)
 
     def agreement_figure(self) -> go.Figure | HTML:
         """The verdicts of the two reviewers who share the most flags."""
@@ -171,18 +156,7 @@ class Quality:
         pairs = self.agreement
         if pairs.empty:
             return _SAID
-        shown = pd.DataFrame(
-            {
-                "first": pairs["first"],
-                "second": pairs["second"],
-                "flags both judged": pairs["flags"],
-                "accounts": pairs["accounts"],
-                "same verdict": [f"{value:.0%}" for value in pairs["agree"]],
-                "kappa": [_number(row, "kappa", "low", "high") for row in records(pairs)],
-                "kappa, worth the alert or not": [_two(value) for value in pairs["worth_kappa"]],
-            }
-        )
-        return table(shown, len(shown))
+        return table(agreement_texts(pairs), len(pairs))
 
     def alerts_per_day(self) -> go.Figure | HTML:
         """Alerts a day against the budget."""
@@ -200,19 +174,7 @@ class Quality:
         """How long it is until a verdict, and how old the open cases are."""
         if self.flags.empty:
             return paragraph(NO_CASES)
-        waiting = waiting_of(self.database, self.now_us)
-        parts = [
-            _reached("half of the cases have a verdict", waiting.until(0.5)),
-            _reached("nine in ten have one", waiting.until(0.9)),
-        ]
-        if len(waiting.open_hours):
-            ages = pd.Series(waiting.open_hours)
-            parts.append(
-                f"{len(ages):,} are open, half of them for {_hours(float(ages.median()))} or "
-                f"longer, the oldest for {_hours(float(ages.max()))}"
-            )
-        text = "; ".join(parts)
-        return paragraph(f"{text[0].upper()}{text[1:]}.")
+        return paragraph(waiting_said(waiting_of(self.database, self.now_us)))
 
     def drift_of_alerts(self) -> go.Figure | HTML:
         """What of the alerts has moved between the first and the last weeks."""
@@ -225,7 +187,7 @@ class Quality:
     def drift_of_alerts_table(self) -> HTML:
         """The same in numbers."""
         found = self._drift_of(self._alerts())
-        return _SAID if isinstance(found, HTML) else table(_drift_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(drift_texts(found), len(found))
 
     def drift_of_all(self) -> go.Figure | HTML:
         """What of all transactions has moved, where a device's store is given."""
@@ -238,7 +200,7 @@ class Quality:
     def drift_of_all_table(self) -> HTML:
         """The same in numbers."""
         found = self._drift_of_all()
-        return _SAID if isinstance(found, HTML) else table(_drift_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(drift_texts(found), len(found))
 
     def distances(self) -> go.Figure | HTML:
         """Distances of all transactions against the artifact's quantiles."""
@@ -271,7 +233,7 @@ class Quality:
     def group_precision_table(self) -> HTML:
         """The same in numbers."""
         found = self._group_precision()
-        return _SAID if isinstance(found, HTML) else table(_group_texts(found), len(found))
+        return _SAID if isinstance(found, HTML) else table(group_texts(found), len(found))
 
     def group_alert_rate(self) -> go.Figure | HTML:
         """Alerts among all transactions of each group, where a device's store is given."""
@@ -344,122 +306,9 @@ class Quality:
         return own if self.budget is None else self.budget
 
 
-def open_quality(environment: Mapping[str, str] = os.environ) -> Quality:
-    """The page that environment variables name; relative paths as `find_upwards` has them.
-
-    Args:
-        environment: FRAUDNET_CASES, the case database, a path or a PostgreSQL URL
-            (build/demo/reviews.sqlite if unset); and, each left out if unset: FRAUDNET_ARTIFACT,
-            the artifact's file; FRAUDNET_DEVICE_STORES, of devices, separated as in PATH;
-            FRAUDNET_SCORES, a file that the training logged under scores/; FRAUDNET_GROUP, a
-            column; FRAUDNET_BUDGET, alerts a day (the artifact's if unset).
-
-    Raises:
-        InputError: one of them is not there or cannot be used.
-    """
-    named = environment.get("FRAUDNET_CASES") or str(DEFAULT_DATABASE)
-    place = named if "://" in named else _found(named, "FRAUDNET_CASES")
-    artifact, scores = (environment.get(f"FRAUDNET_{name}") for name in ("ARTIFACT", "SCORES"))
-    stores = filter(None, environment.get("FRAUDNET_DEVICE_STORES", "").split(os.pathsep))
-    return Quality(
-        CaseDatabase(place),
-        _contract(_found(artifact, "FRAUDNET_ARTIFACT")) if artifact else None,
-        tuple(_found(each, "FRAUDNET_DEVICE_STORES") for each in stores),
-        read_scores(_found(scores, "FRAUDNET_SCORES")) if scores else None,
-        environment.get("FRAUDNET_GROUP") or None,
-        _budget(environment.get("FRAUDNET_BUDGET")),
-    )
-
-
-def _found(name: str, variable: str) -> Path:
-    path = find_upwards(Path(name))
-    if path is None:
-        raise InputError(
-            f"{name}: no such file in {Path.cwd()} or above it; name it in the environment "
-            f"variable {variable}"
-        )
-    return path
-
-
-def _contract(path: Path) -> dict[str, Any]:
-    try:
-        documents = read_documents(path)
-    except ArtifactError as error:
-        raise InputError(str(error)) from error
-    return dict(documents["contract.json"])
-
-
-def _budget(text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        budget = float(text)
-    except ValueError:
-        budget = -1.0
-    if not 0 < budget < float("inf"):
-        raise InputError(f"FRAUDNET_BUDGET is {text!r}; expected alerts a day, such as 30")
-    return budget
-
-
-def _precision_texts(found: pd.DataFrame) -> pd.DataFrame:
-    counts = ["alerts", "cases", "confirmed_fraud", "suspicious", "false_positive", "undecided"]
-    shown = found[["by", "group", *counts]].rename(columns={"alerts": "transactions"})
-    rows = records(found)
-    shown["precision"] = [_share(row, "precision", "low", "high") for row in rows]
-    shown["worth_the_alert"] = [_share(row, "worth", "worth_low", "worth_high") for row in rows]
-    return shown
-
-
-def _drift_texts(found: pd.DataFrame) -> pd.DataFrame:
-    shown = found[["feature", "says", "earlier", "later"]].copy()
-    shown["index"] = [_two(value) for value in found["index"]]
-    shown["by_chance"] = [_two(value) for value in found["index_by_chance"]]
-    shown["effect"] = [_two(value) for value in found["effect"]]
-    shown["shift_(interquartile_ranges)"] = [_two(value) for value in found["shift"]]
-    shown["q"] = ["-" if value != value else f"{value:.2g}" for value in found["q"]]
-    return shown
-
-
-def _group_texts(found: pd.DataFrame) -> pd.DataFrame:
-    shown = found[["group", "transactions", "events"]].rename(
-        columns={"transactions": "judged alerts", "events": "frauds"}
-    )
-    rows = records(found)
-    shown["precision"] = [_share(row, "share", "low", "high") for row in rows]
-    shown["to_the_largest"] = [_number(row, "ratio", "ratio_low", "ratio_high") for row in rows]
-    shown["says"] = found["says"]
-    return shown
-
-
 def _periods(frame: pd.DataFrame, *, of_training: bool = False) -> str:
     """What `first_and_last` compares, in days."""
     timestamps = frame["timestamp"]
     earlier, later = first_and_last(timestamps, _WEEKS)
     begin = "of the training" if of_training else f"until {timestamps[earlier].max():%Y-%m-%d}"
     return f"{begin} against those from {timestamps[later].min():%Y-%m-%d} on"
-
-
-def _share(row: dict[Any, Any], value: str, low: str, high: str) -> str:
-    if row[value] != row[value]:
-        return "-"
-    return f"{row[value]:.0%} ({row[low]:.0%} to {row[high]:.0%})".replace(" ", _UNBROKEN)
-
-
-def _number(row: dict[Any, Any], value: str, low: str, high: str) -> str:
-    if row[low] != row[low]:
-        return _two(row[value])
-    return f"{row[value]:.2f} ({row[low]:.2f} to {row[high]:.2f})".replace(" ", _UNBROKEN)
-
-
-def _two(value: float) -> str:
-    return "-" if value != value else f"{value:.2f}"
-
-
-def _reached(what: str, hours: float | None) -> str:
-    return f"not yet: {what}" if hours is None else f"{what} after {_hours(hours)}"
-
-
-def _hours(hours: float) -> str:
-    if hours < 1:
-        return f"{60 * hours:.0f} min"
-    return f"{hours:.1f} h" if hours < 72 else f"{hours / 24:.1f} days"

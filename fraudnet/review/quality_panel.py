@@ -7,10 +7,10 @@ import pandas as pd
 
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.quality import records
-from fraudnet.review.quality_figures import what_if_figure
 from fraudnet.review.shown import output, static_figure
 from fraudnet.review.text import escaped
 from fraudnet.review.what_if import WhatIf, what_if
+from fraudnet.review.what_if_figure import what_if_figure
 
 _LABELS = {
     "review_cost": "Cost of a review",

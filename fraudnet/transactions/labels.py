@@ -21,7 +21,8 @@ SCHEMA = pa.schema(
         ("label_time", pa.timestamp("us", "UTC")),
     ]
 )
-"""Columns that a file of labels must have, all of them filled; further ones are not read."""
+"""Columns that a file of labels must have, all of them filled but for ids of rows that are set
+aside; further ones are not read."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,17 @@ class LabelReport:
     changed: int  # the source's own label says otherwise
     added: int  # the source has none
     conflicting: int  # named more than once, not with one label: the latest counts
+    unnamed: int = 0  # rows beside these labels that name no transaction, set aside
 
     def line(self) -> str:
         """In one line."""
         known = self.labels - self.unknown
+        unnamed = f"; {self.unnamed:,} rows without a transaction_id left out"
         return (
             f"{self.place}: {self.labels:,} labels: {known:,} of known transactions "
             f"({self.added:,} had none, {self.changed:,} said otherwise), {self.unknown:,} of "
             f"unknown ones, {self.conflicting:,} given differently more than once (the latest "
-            "counts)"
+            f"counts){unnamed if self.unnamed else ''}"
         )
 
 
@@ -50,7 +53,8 @@ class Labels:
     """The labels of a file, put on the transactions of a source as they pass.
 
     A label takes the place of the source's own, and its `label_time` says from when it may be
-    learnt from; transactions that the file does not name keep what they have.
+    learnt from; transactions that the file does not name keep what they have. Rows that name no
+    transaction are set aside, and counted.
 
     Args:
         path: .csv, .csv.gz, .parquet or .jsonl with the columns of `SCHEMA`.
@@ -62,7 +66,10 @@ class Labels:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        table = _checked(path, _read(path)).sort_by([("label_time", "ascending")])
+        given = _checked(path, _read(path))
+        is_named = pc.not_equal(pc.utf8_trim_whitespace(given["transaction_id"]), "")
+        self._unnamed = len(given) - _count(is_named)
+        table = given.filter(is_named).sort_by([("label_time", "ascending")])
         ids = table["transaction_id"].to_numpy()
         # Of several labels the last in time; numpy keeps the first of equals.
         kept_ids, kept = np.unique(ids[::-1], return_index=True)
@@ -101,7 +108,7 @@ class Labels:
         """What became of the labels, once all transactions have passed."""
         return LabelReport(
             str(self._path), len(self._ids), len(self._ids) - self._known, self._changed,
-            self._added, self._conflicting,
+            self._added, self._conflicting, self._unnamed,
         )  # fmt: skip
 
     def _refuse_early(self, named: pa.Table, time: pa.ChunkedArray) -> None:
@@ -171,6 +178,8 @@ def _checked(path: Path, table: pa.Table) -> pa.Table:
     except pa.ArrowException as error:
         problem = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: cannot be read as labels ({problem})") from error
+    ids = pc.fill_null(table["transaction_id"], "")
+    table = table.set_column(0, SCHEMA.field("transaction_id"), ids)
     for name in SCHEMA.names:
         if table[name].null_count:
             row = pc.index(table[name].is_null(), True).as_py() + 1

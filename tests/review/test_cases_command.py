@@ -1,12 +1,14 @@
 """`fraudnet cases` and `fraudnet review export` from the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fraudnet.cli import main
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
 from fraudnet.review.importing import add_flags
 from fraudnet.review.leases import take
 from fraudnet.review.verdicts import record_verdict
@@ -86,6 +88,10 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert "--verdict fraud: expected one of confirmed_fraud" in said(capsys, *odd, status=2)
     two = ["cases", "import", device_path, device_path, "--into", team, "--device", "x"]
     assert "--device names one device" in said(capsys, *two, status=2)
+    for account, problem in (("", "account: empty"), ("a-9", "no case of account 'a-9' is there")):
+        assert problem in said(capsys, "cases", "forget", account, "--database", team, status=2)
+    unseen = ["cases", "assign", 1, "an\x1ba", "--database", team]
+    assert "reviewer: holds U+001B" in said(capsys, *unseen, status=2)
     assert "the queue is empty" in said(capsys, "cases", "show", 1, "--database", team, status=2)
     assert "--html FILE" in said(capsys, "review", "--store", team, status=2)
 
@@ -94,9 +100,25 @@ def test_conflicts_are_said(
     device_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     team = tmp_path / "reviews.sqlite"
-    add_flags(CaseDatabase(team, create=True), "phone", [flag(0, name="t-0-17")])
+    store = DeviceStore(device_path)
+    (theirs,) = store.flags(store.flagged_ids()[1:2])
+    other = replace(theirs, fraud_probability=0.875)
+    add_flags(CaseDatabase(team, create=True), "phone", [flag(0, name="t-0-17"), other])
     told = said(capsys, "cases", "import", device_path, "--into", team)
     assert "1 left out, there with other content (such as t-0-17)" in told
+    assert (
+        f"1 of those there before have another score here (such as {theirs.transaction_id}: "
+        f"{theirs.fraud_probability:.3f}, on device phone 0.875): the first that came stays" in told
+    )
+    listed = json.loads(said(capsys, "cases", "import", device_path, "--into", team, "--json"))
+    assert listed["other_scores"] == [
+        {
+            "transaction_id": theirs.transaction_id,
+            "fraud_probability": theirs.fraud_probability,
+            "first_device_id": "phone",
+            "first_fraud_probability": 0.875,
+        }
+    ]
 
 
 def test_words_that_no_database_holds_end_in_no_traceback(

@@ -22,7 +22,7 @@ from fraudnet.review.cases import list_cases, open_case
 from fraudnet.review.database import HOUR_US, CaseDatabase
 from fraudnet.review.device_store import DeviceStore, Flag
 from fraudnet.review.erasure import forget_account
-from fraudnet.review.importing import add_flags, import_store
+from fraudnet.review.importing import OtherScore, add_flags, import_store
 from fraudnet.review.leases import take
 from fraudnet.review.verdicts import audit_trail, record_verdict, undo_verdict
 from tests.review.conftest import ACCOUNTS, START_US, account_history, both, make_store
@@ -210,9 +210,38 @@ def test_a_transaction_with_other_content_is_told_and_the_first_stays(empty: Cas
     add_flags(empty, "phone", [flag(0, name="t")])
     imported = add_flags(empty, "watch", [flag(0, name="t", amount=99.0)])
     assert (imported.flags, imported.conflicting) == (0, ["t"])
-    same = add_flags(empty, "watch", [flag(0, name="t", fraud_probability=0.9)])
-    assert (same.flags, same.known) == (0, 1)
     assert list_cases(empty)["amount"].tolist() == [10.0]
+
+
+@both
+def test_a_transaction_that_two_devices_flag_keeps_the_first_score_and_the_other_is_told(
+    source: str,
+) -> None:
+    database = CaseDatabase(source, create=True)
+    add_flags(database, "phone", [flag(0, name="t"), flag(1, name="u")])
+    again = add_flags(
+        database, "watch", [flag(0, name="t", fraud_probability=0.9), flag(1, name="u")]
+    )
+    assert (again.flags, again.known, again.conflicting) == (0, 2, [])
+    assert again.other_scores == [OtherScore("t", 0.9, "phone", 0.5)]
+    assert list_cases(database)["fraud_probability"].tolist() == [0.5]
+
+
+@both
+def test_forgetting_an_account_that_is_not_there_is_refused(database: CaseDatabase) -> None:
+    before = list_cases(database, now_us=0)
+    for account, problem in (
+        ("", "account: empty"), (" \n", "account: empty"),
+        ("A-3", "no case of account 'A-3' is there, and nothing was erased; give its id as"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=problem) as caught:
+            forget_account(database, account)
+        assert "\n" not in str(caught.value)
+    pd.testing.assert_frame_equal(list_cases(database, now_us=0), before)
+    assert add_flags(database, "phone", [flag(0, "A-3")]).flags == 1  # it is not left out
+    forget_account(database, "A-3")
+    again = forget_account(database, "A-3")  # as it was interrupted before the file was anew
+    assert (again.cases, again.flags) == (0, 0)
 
 
 @both
@@ -302,15 +331,6 @@ def test_stores_that_cannot_be_used(
     with pytest.raises(InputError, match=found) as caught:
         import_store(empty, DeviceStore(device_path))
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("content", [b"", b"text\n" * 300, bytes(range(256)) * 32])
-def test_an_encrypted_store_or_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "odd").write_bytes(content)
-    with pytest.raises(InputError, match="odd: is encrypted, or no SQLite file; expected the pla"):
-        DeviceStore(tmp_path / "odd")
-    with pytest.raises(InputError, match="none: No such file or directory; give the file"):
-        DeviceStore(tmp_path / "none")
 
 
 def test_a_device_id_stays_whatever_is_flagged_later(tmp_path: Path) -> None:

@@ -100,3 +100,31 @@ def test_an_assignment_orders_the_work_and_locks_nothing(database: CaseDatabase)
     record_verdict(database, 7, "suspicious", "ben")
     assign(database, 7, None)
     assert list_cases(database, QueueFilter(assigned_to="ana")).empty
+
+
+def test_names_that_could_not_be_told_apart_are_refused_in_one_line(database: CaseDatabase) -> None:
+    for name, problem in (
+        ("", "reviewer: empty"), (" \t\u3000 ", "reviewer: empty"), ("\u200d", "reviewer: empty"),
+        ("a\0na", r"holds U\+0000, which"), ("an\x1b[2Ja", r"holds U\+001B"), ("an\na", r"U\+000A"),
+        ("an\u202ea", r"U\+202E"), ("an\ud800a", r"U\+D800"), ("a" * 101, "101 characters; give"),
+        ("a" * 1_000_000, "1,000,000 characters; give a name of at most 100"),
+    ):  # fmt: skip
+        for act in (
+            lambda who: take(database, 7, who), lambda who: release(database, 7, who),
+            lambda who: assign(database, 7, who),
+            lambda who: record_verdict(database, 7, "suspicious", who),
+            lambda who: undo_verdict(database, 7, who),
+        ):  # fmt: skip
+            with pytest.raises(InputError, match=problem) as caught:
+                act(name)
+            assert str(caught.value).isprintable()
+            assert len(str(caught.value)) < 200
+    assert audit_trail(database).empty
+    for name in (
+        "Zoë O'Brien-Łuk",
+        "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+        "陈 小明",
+        "a" * 100,
+    ):
+        assert take(database, 7, f" {name}\n").reviewer == name
+        release(database, 7, name)

@@ -127,7 +127,7 @@ def test_distances_against_quantiles() -> None:
 
 
 def test_all_scored_transactions_of_a_store_with_their_columns(device_path: Path) -> None:
-    transactions = transactions_of([device_path])
+    transactions = transactions_of([DeviceStore(device_path)])
     assert len(transactions) == 250
     assert transactions["flagged"].sum() == 30
     assert transactions["columns"][0]["distance"] == 1.5

@@ -2,6 +2,7 @@ import ast
 import html
 import json
 import re
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from fraudnet.errors import InputError
 from fraudnet.evaluation.scores import Scores, read_scores, write_scores
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.device_store import DeviceStore
 from fraudnet.review.notebook import execute_notebook, run_cells
-from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality, open_quality
+from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality
 from fraudnet.review.quality_panel import WhatIfPanel
+from fraudnet.review.quality_sources import open_quality
 from fraudnet.review.verdicts import record_verdict
 from fraudnet.review.what_if import what_if
 from tests.browser import drawn_page
@@ -54,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quality(team: CaseDatabase, store: Path) -> Quality:
-    return Quality(team, CONTRACT, (store,), None, "region", None, NOW_US)
+    return Quality(team, CONTRACT, (DeviceStore(store),), None, "region", None, NOW_US)
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +225,21 @@ def test_environment_names_what_there_is(
     ):
         with pytest.raises(InputError, match=problem):
             open_quality({**given, name: value})
+
+
+def test_without_variables_it_opens_the_demo_s(
+    team: CaseDatabase, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "build" / "demo").mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    with pytest.raises(InputError, match=r"build/demo/reviews\.sqlite: no such file"):
+        open_quality({})
+    shutil.copy(team.place, tmp_path / "build/demo/reviews.sqlite")
+    assert open_quality({}).stores == ()
+    shutil.copy(store, tmp_path / "build/demo/cases.sqlite")
+    assert len(open_quality({}).transactions) == 250
+    assert open_quality({"FRAUDNET_CASES": team.place}).stores == ()
 
 
 def test_page_shows_every_part_and_its_texts_as_text(page: Path) -> None:

@@ -89,6 +89,22 @@ def test_files_that_are_no_labels(tmp_path: Path, name: str, content: str, probl
         Labels(tmp_path / f"none-{name}")
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])
+def test_rows_that_name_no_transaction_are_set_aside_and_counted(
+    tmp_path: Path, ending: str
+) -> None:
+    unnamed: list[str | None] = ["", "  ", *([] if ending == "csv" else [None])]
+    rows = [(name, 1, START) for name in unnamed]
+    labels = Labels(write(tmp_path / f"l.{ending}", [*rows, *GIVEN]))
+    labels.put_on(table_of(ROWS))
+    report = labels.report()
+    assert (report.labels, report.unknown, report.unnamed) == (5, 1, len(unnamed))
+    assert f"; {len(unnamed)} rows without a transaction_id left out" in report.line()
+    only = Labels(write(tmp_path / f"only.{ending}", rows)).report()
+    assert (only.labels, only.unknown, only.unnamed) == (0, 0, len(unnamed))
+    assert "without" not in Labels(write(tmp_path / f"all.{ending}", GIVEN)).report().line()
+
+
 def test_a_label_before_its_transaction_is_refused(tmp_path: Path) -> None:
     labels = Labels(write(tmp_path / "l.csv", [("t3", 1, START)]))
     with pytest.raises(InputError, match="label_time of transaction 't3' is before"):
