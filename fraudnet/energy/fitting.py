@@ -145,9 +145,12 @@ def profile_text(fitted: ProfileFit, name: str, based_on: str, table: str) -> st
 
 def _power(fitted: TierFit, row: Measurement) -> PowerFit:
     known = rows_of(fitted.known, "measured")
-    asked = _unseen(fitted, row, known.shares.mean(axis=0, keepdims=True))
+    # A model that was not measured may be of any intensity that was.
+    asked = replace(_unseen(fitted, row, known.shares), intensity=known.intensity)
     middle, error = fitted.pooled.predict(known, asked)
-    return PowerFit(float(np.exp(middle[0])), math.exp(fitted.quantile * float(error[0])))
+    typical = float(np.mean(middle))
+    widest = float(np.max(np.abs(middle - typical) + fitted.quantile * error))
+    return PowerFit(math.exp(typical), math.exp(widest))
 
 
 def _costs(fitted: TierFit, row: Measurement) -> CostFit:

@@ -5,12 +5,12 @@ With y the logarithm of an energy over the work that it bought (or of a power),
     y = mean + sum of effects + noise,
 
 and an effect is one normal deviation for each value of a label: a board, a system, a runtime on one
-kind of operation. This is a linear mixed model; given how widely each effect spreads, its best
-prediction and that prediction's variance are those of a Gaussian process whose covariance is the
-sum over effects (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, equations
-2.25 and 2.26). Spreads, and the weights of the work, maximise the marginal likelihood (equation
-5.8) times a prior that keeps them in place where the data say little: four models cannot tell bytes
-from multiply-accumulates.
+kind of operation; or a slope on the model's arithmetic intensity. This is a linear mixed model;
+given how widely each effect spreads, its best prediction and that prediction's variance are those
+of a Gaussian process whose covariance is the sum over effects (Rasmussen and Williams, Gaussian
+Processes for Machine Learning, 2006, equations 2.25 and 2.26). Spreads, and the weights of the
+work, maximise the marginal likelihood (equation 5.8) times a prior that keeps them in place where
+the data say little: four models cannot tell bytes from multiply-accumulates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,14 +30,16 @@ class Effect:
     """A deviation for each combination of values of some labels.
 
     Attributes:
-        labels: names of the labels; one deviation for each combination.
+        labels: names of the labels; one deviation for each combination; none: one for all rows.
         spread: its standard deviation to begin with, in logarithms.
         by_kind: one deviation for each kind of work too, mixed by the model's shares of it.
+        slope: the deviation is one for a unit of the model's intensity.
     """
 
     labels: tuple[str, ...]
     spread: float
     by_kind: bool = False
+    slope: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class Rows:
         target: what was measured, [rows], above 0.
         work: amounts of each kind of work, [rows, kinds of work]; None: the target is no energy.
         shares: of the kinds of operation in a row's model, [rows, kinds], each row sums to 1.
+        intensity: logarithm of multiply-accumulates a byte of the model's parameters, [rows].
     """
 
     labels: Mapping[str, NDArray[np.str_]]
     target: NDArray[np.float64]
     work: NDArray[np.float64] | None
     shares: NDArray[np.float64]
+    intensity: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -65,6 +69,7 @@ class Rows:
             self.target[rows],
             None if self.work is None else self.work[rows],
             self.shares[rows],
+            self.intensity[rows],
         )
 
 
@@ -166,8 +171,10 @@ def _covariance(
 
 
 def _alike(effect: Effect, first: Rows, second: Rows) -> NDArray[np.float64]:
-    """How much of an effect's deviation two rows share: [first, second], 0 to 1."""
+    """Covariance of an effect's deviations in two rows, of variance 1: [first, second]."""
     same = np.ones((len(first), len(second)))
     for name in effect.labels:
         same *= first.labels[name][:, None] == second.labels[name][None, :]
-    return same * (first.shares @ second.shares.T) if effect.by_kind else same
+    if effect.by_kind:
+        same *= first.shares @ second.shares.T
+    return same * np.outer(first.intensity, second.intensity) if effect.slope else same

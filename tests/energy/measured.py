@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fraudnet.energy.counting import ModelCount, count_bytes
 from fraudnet.energy.measurements import Measurement
+from fraudnet.energy.tiers import rows_of
 from tests.energy.handmade import Made, Step, make_file
 
 OP = schema.BuiltinOperator
@@ -68,6 +69,15 @@ def made_measurements(systems: int = 4, noise: float = 0.05) -> list[Measurement
                 )
             )
     return rows
+
+
+def busier_where_parameters_are_reused(rows: list[Measurement]) -> list[Measurement]:
+    """The same, but a tenth of a logarithm more power for each logarithm of intensity."""
+    intensities = rows_of(rows, "measured").intensity
+    return [
+        replace(row, energy_uj=row.energy_uj * float(np.exp(0.1 * intensity)))
+        for row, intensity in zip(rows, intensities, strict=True)
+    ]
 
 
 def accelerated(row: Measurement) -> Measurement:

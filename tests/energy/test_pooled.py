@@ -6,7 +6,12 @@ from scipy.optimize import approx_fprime
 from fraudnet.energy import pooled
 from fraudnet.energy.pooled import Effect, Pooled, Rows, fit
 
-EFFECTS = (Effect(("board",), 0.5), Effect(("system",), 0.3, by_kind=True), Effect(("model",), 0.1))
+EFFECTS = (
+    Effect(("board",), 0.5),
+    Effect(("system",), 0.3, by_kind=True),
+    Effect(("model",), 0.1),
+    Effect(("board",), 0.2, slope=True),
+)
 
 
 def made_rows(rng: np.random.Generator, count: int = 24) -> Rows:
@@ -20,6 +25,7 @@ def made_rows(rng: np.random.Generator, count: int = 24) -> Rows:
         target=np.exp(rng.normal(0, 0.5, count)) * work.sum(axis=1),
         work=work,
         shares=work / work.sum(axis=1, keepdims=True),
+        intensity=rng.normal(2, 1, count),
     )
 
 
@@ -31,14 +37,14 @@ def design(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         for value in np.unique(np.concatenate([labels, ["a", "b", "s", "t", "u"]])):
             kinds = rows.shares.T if effect.by_kind else [np.ones(len(rows))]
             for kind in kinds:
-                columns.append((labels == value) * kind)
+                columns.append((labels == value) * kind * (rows.intensity if effect.slope else 1))
                 of.append(index)
     return np.array(columns).T, np.array(of)
 
 
 def test_prediction_is_that_of_a_linear_model_with_normal_coefficients() -> None:
     rows = made_rows(np.random.default_rng(0))
-    spreads = np.log([0.5, 0.3, 0.1, 0.05])
+    spreads = np.log([0.5, 0.3, 0.1, 0.2, 0.05])
     fitted = Pooled(EFFECTS, spreads, np.log([2.0, 0.5]))
     known, asked = rows[:18], rows[18:]
     columns, of = design(rows)
@@ -56,7 +62,7 @@ def test_prediction_is_that_of_a_linear_model_with_normal_coefficients() -> None
 
 def test_residuals_are_those_of_predicting_each_row_from_the_others() -> None:
     rows = made_rows(np.random.default_rng(1))
-    fitted = Pooled(EFFECTS, np.log([0.5, 0.3, 0.1, 0.05]), np.log([2.0, 0.5]))
+    fitted = Pooled(EFFECTS, np.log([0.5, 0.3, 0.1, 0.2, 0.05]), np.log([2.0, 0.5]))
     every = np.arange(len(rows))
     expected = []
     for row in every:
@@ -74,7 +80,8 @@ def test_spreads_and_weights_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     systems = rng.integers(0, 60, count)
     factors = rng.normal(0, 0.7, 60)
     target = (work @ [1.0, 3.0, 0.2]) * np.exp(factors[systems] + rng.normal(0, 0.05, count))
-    rows = Rows({"system": systems.astype(str)}, target, work, np.ones((count, 1)))
+    shares, intensity = np.ones((count, 1)), np.zeros(count)
+    rows = Rows({"system": systems.astype(str)}, target, work, shares, intensity)
     fitted = fit(rows, (Effect(("system",), 0.3),), 0.2, (1.0, 1.0))
     assert fitted.weights == pytest.approx([1, 3, 0.2], rel=0.05)
     assert np.exp(fitted.log_spreads) == pytest.approx([0.7, 0.05], rel=0.2)
@@ -84,17 +91,19 @@ def test_fit_stands_at_a_maximum() -> None:
     """The gradient of a likelihood written out anew vanishes where the fit ends."""
     rows = made_rows(np.random.default_rng(3), 40)
     fitted = fit(rows, EFFECTS, 0.1, (2.0, 0.5))
-    start = np.log([0.5, 0.3, 0.1, 0.1, 2.0, 0.5])
+    start = np.log([0.5, 0.3, 0.1, 0.2, 0.1, 2.0, 0.5])
 
     def loss(point: NDArray[np.float64]) -> float:
-        outcome = np.log(rows.target / (rows.work @ np.exp([0, *point[4:]])))
-        variance = 25 * np.ones((40, 40)) + np.exp(2 * point[3]) * np.eye(40)
+        outcome = np.log(rows.target / (rows.work @ np.exp([0, *point[5:]])))
+        variance = 25 * np.ones((40, 40)) + np.exp(2 * point[4]) * np.eye(40)
         for effect, spread in zip(EFFECTS, point, strict=False):
             labels = rows.labels[effect.labels[0]]
             kinds = rows.shares @ rows.shares.T if effect.by_kind else 1.0
+            if effect.slope:
+                kinds = np.outer(rows.intensity, rows.intensity)
             variance = variance + np.exp(2 * spread) * (labels[:, None] == labels) * kinds
         likelihood = outcome @ np.linalg.solve(variance, outcome) + np.linalg.slogdet(variance)[1]
-        deviation = np.array([1, 1, 1, 1, 0.5, 0.5])
+        deviation = np.array([1, 1, 1, 1, 1, 0.5, 0.5])
         return float(0.5 * likelihood + 0.5 * np.sum(((point - start) / deviation) ** 2))
 
     found = np.concatenate([fitted.log_spreads, fitted.log_weights])

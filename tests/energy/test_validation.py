@@ -14,7 +14,11 @@ from fraudnet.energy.validation import (
     predict_test,
 )
 from fraudnet.errors import InputError
-from tests.energy.measured import accelerated, made_measurements
+from tests.energy.measured import (
+    accelerated,
+    busier_where_parameters_are_reused,
+    made_measurements,
+)
 
 PROTOCOLS = (leave_one_model_out, leave_one_system_out, leave_all_of_a_system_out)
 
@@ -60,6 +64,16 @@ def test_what_was_made_is_predicted() -> None:
     assert errors is not None
     assert errors.median_ratio < 1.1
     assert errors.coverage > 0.8
+
+
+def test_power_follows_how_often_a_model_uses_its_parameters() -> None:
+    """Both dense models use each once; of the two left, the other dense one is the better guide."""
+    rows = busier_where_parameters_are_reused(made_measurements(noise=0.01))
+    dense = [
+        one for one in leave_one_model_out(rows, "measured") if one.row.model in ("small", "large")
+    ]
+    assert len(dense) == 8
+    assert all(one.ratio < 1.1 for one in dense)
 
 
 def test_a_result_that_is_published_twice_counts_once() -> None:
