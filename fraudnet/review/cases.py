@@ -1,6 +1,5 @@
 """The queue of cases by expected loss, and one case with its flags and their windows."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy import text
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.leases import clock_us, find_case
-from fraudnet.review.text import stored_text
+from fraudnet.review.text import document, stored_text
 
 WINDOW_COLUMNS = [
     "transaction_id", "timestamp", "amount", "gap_hours", "counterparty_id", "category",
@@ -163,7 +162,8 @@ def list_cases(
     with database.read() as connection:
         queue = pd.read_sql_query(query, connection, params=values)
     queue["timestamp"] = _utc(queue["timestamp_us"])
-    queue["age"] = pd.to_timedelta(queue["age_us"], unit="us")
+    # A device's clock may go ahead of the team's.
+    queue["age"] = pd.to_timedelta(queue["age_us"].clip(lower=0), unit="us")
     queue["erased_at"] = _utc(queue["erased_at_us"])
     queue["transactions"] = queue["transactions"].fillna(0).astype("int64")
     for name in _NUMBERS:
@@ -193,15 +193,15 @@ def open_case(database: CaseDatabase, case_id: int) -> Case:
     where = f"{database.place}: case {case_id}"
     windows = flags.pop("window_json")
     try:
-        entries = json.loads(windows.iloc[-1])
+        entries = document(windows.iloc[-1])
         if not entries:
             raise InputError(
                 f"{where}: its history was erased on the device; there is none to show"
             )
         window = _window_frame(entries)
-        flags["reasons"] = [each and json.loads(each) for each in flags["reasons"]]
+        flags["reasons"] = [each and document(each) for each in flags["reasons"]]
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: its window cannot be read ({error!r})") from error
+        raise InputError(f"{where}: its window or reasons cannot be read ({error!r})") from error
     flags.insert(1, "timestamp", _utc(flags.pop("timestamp_us")))
     flags["opened_at"] = _utc(flags.pop("opened_at_us"))
     flags["familiar"] = flags["familiar"].astype("boolean")

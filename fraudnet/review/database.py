@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
+from pandas.errors import DatabaseError
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -52,7 +53,7 @@ class CaseDatabase:
         )
         if url.get_backend_name() == "sqlite":
             self._refuse_other_files(Path(url.database or ""), create)
-        self._engine = _engine(url)
+        self._engine = _engine(url, create)
         if gap_hours is not None and not 0 <= gap_hours < _LONGEST_GAP_HOURS:
             raise InputError(f"gap_hours {gap_hours}: expected 0 to {_LONGEST_GAP_HOURS:,}")
         with self.read() as connection:
@@ -100,8 +101,10 @@ class CaseDatabase:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (SQLAlchemyError, ImportError) as error:
-            problem = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        except (SQLAlchemyError, ImportError, DatabaseError) as error:
+            # pandas puts the whole query into an error of its own.
+            cause = error.__cause__ if isinstance(error, DatabaseError) else error
+            problem = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
             raise InputError(f"{self.place}: {problem}") from error
 
     def _refuse_other_files(self, path: Path, create: bool) -> None:
@@ -180,6 +183,8 @@ class CaseDatabase:
 
 
 def _url(source: str | Path) -> URL:
+    if not str(source) or "\0" in str(source):
+        raise InputError(f"{str(source)!r}: names no database; give a path, or a PostgreSQL URL")
     if isinstance(source, Path) or "://" not in source:
         return URL.create("sqlite", database=str(source))
     try:
@@ -187,7 +192,7 @@ def _url(source: str | Path) -> URL:
         backend = url.get_backend_name()
     except (ArgumentError, ValueError):  # ValueError: a port that is no number
         backend = ""
-    if backend not in _DIALECTS:
+    if backend not in _DIALECTS or (backend == "sqlite" and not url.database):
         raise InputError(
             f"{place_of(source)}: is no URL of SQLite or PostgreSQL; give the path of a file, or "
             "a URL such as postgresql://user@host/cases"
@@ -196,7 +201,7 @@ def _url(source: str | Path) -> URL:
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, create: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         try:
             return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
@@ -205,8 +210,12 @@ def _engine(url: URL) -> Engine:
                 f"{place_of(str(url))}: {error.name} is not installed; PostgreSQL needs "
                 "pip install 'fraudnet[sql]'"
             ) from error
+    path = Path(url.database or "").absolute()
+    mode = "rwc" if create else "rw"  # a file that vanishes is missed, and no empty one made for it
     engine = sqlalchemy.create_engine(
-        url, poolclass=sqlalchemy.NullPool, connect_args={"timeout": _TIMEOUT_S}
+        URL.create("sqlite", database=path.as_uri(), query={"mode": mode, "uri": "true"}),
+        poolclass=sqlalchemy.NullPool,
+        connect_args={"timeout": _TIMEOUT_S},
     )
 
     @sqlalchemy.event.listens_for(engine, "connect")

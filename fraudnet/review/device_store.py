@@ -1,6 +1,7 @@
 """What a device's store gives to the team: its flags with their windows, and older verdicts."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -146,7 +147,11 @@ class DeviceStore:
                 "AND fraud_probability IS NOT NULL ORDER BY sequence",
                 (begin_us, end_us),
             )
-            return [Scored(*row) for row in rows]
+            scored = [Scored(*row) for row in rows]
+        for each in scored:
+            numbers = (each.fraud_probability, each.ood_distance, each.threshold)
+            self._finite(each.transaction_id, numbers)
+        return scored
 
     def unflagged(self, transaction_ids: Sequence[str], now_us: int) -> list[Flag]:
         """Transactions without a case, in their order, put forward now.
@@ -164,20 +169,23 @@ class DeviceStore:
                 flags.append(self._flag((*content, now_us, window_json(window))))
             return flags
 
-    def latest_scored(self, most: int) -> list[tuple[str, int, float, str, float, float, int]]:
+    def latest_scored(self, most: int) -> list[tuple[str, int, float, str, float, float, int, str]]:
         """The latest transactions that were scored, flagged or not, at most so many.
 
         Returns:
-            account_id, timestamp_us, amount, columns (JSON), fraud_probability, ood_distance and
-            flagged (1 or 0) of each.
+            account_id, timestamp_us, amount, columns (JSON), fraud_probability, ood_distance,
+            flagged (1 or 0) and transaction_id of each.
         """
         with self._connect() as connection:
-            return connection.execute(
+            rows = connection.execute(
                 "SELECT account_id, timestamp_us, amount, columns, fraud_probability, "
-                "ood_distance, flagged FROM transactions WHERE fraud_probability IS NOT NULL "
-                "ORDER BY timestamp_us DESC LIMIT ?",
+                "ood_distance, flagged, transaction_id FROM transactions "
+                "WHERE fraud_probability IS NOT NULL ORDER BY timestamp_us DESC LIMIT ?",
                 (most,),
             ).fetchall()
+        for _, _, amount, _, probability, distance, _, transaction_id in rows:
+            self._finite(transaction_id, (amount, probability, distance))
+        return rows
 
     def verdicts(self) -> list[OldVerdict]:
         """Verdicts of an older review, in the order in which they were given."""
@@ -211,13 +219,12 @@ class DeviceStore:
     def _flag(self, row: tuple[Any, ...]) -> Flag:
         transaction_id, account_id, timestamp_us, amount, counterparty_id, columns, *rest = row
         probability, distance, threshold, familiar, reasons, *further = rest
+        self._finite(transaction_id, (amount, probability, distance, threshold))
         try:
             category = json.loads(str(columns)).get("category")
-        except (ValueError, AttributeError) as error:
-            raise InputError(
-                f"{self.path}: the columns of transaction {transaction_id!r} cannot be read "
-                f"({error}); the store is damaged: score again into a new one"
-            ) from error
+            json.loads(further[-1], parse_constant=_refuse_constant)  # the window
+        except (AttributeError, RecursionError, TypeError, ValueError) as error:
+            raise self._damaged("the columns or the window", transaction_id, error) from error
         return Flag(
             transaction_id, account_id, timestamp_us, amount,
             counterparty_id,
@@ -226,6 +233,18 @@ class DeviceStore:
             None if familiar is None else bool(familiar),
             reasons, *further,
         )  # fmt: skip
+
+    def _finite(self, transaction_id: str, numbers: Sequence[Any]) -> None:
+        """Refuses what is no number: it would spoil the sums of all."""
+        for number in numbers:
+            if not isinstance(number, int | float) or not math.isfinite(number):
+                raise self._damaged("a number", transaction_id, f"{number!r}")
+
+    def _damaged(self, what: str, transaction_id: str, why: object) -> InputError:
+        return InputError(
+            f"{self.path}: {what} of transaction {transaction_id!r} cannot be read ({why}); the "
+            "store is damaged: score again into a new one"
+        )
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
@@ -298,3 +317,8 @@ class DeviceStore:
     def _meta(connection: sqlite3.Connection, key: str) -> str | None:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row and str(row[0])
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and infinities, which Python's JSON has and PostgreSQL's has not."""
+    raise ValueError(name)

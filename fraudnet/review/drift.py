@@ -1,6 +1,5 @@
 """Whether scores, distances and features are distributed as they were."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from fraudnet.profile.drift import (
     population_stability_index,
 )
 from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.quality import mapping_of
 
 FEWEST = 50
 """Transactions that a period must have to be compared."""
@@ -40,7 +40,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def transactions_of(stores: Iterable[DeviceStore]) -> pd.DataFrame:
-    """All transactions that devices scored, flagged or not: the latest of each store.
+    """All transactions that devices scored, flagged or not: the latest of each store, each once.
 
     Returns:
         account_id, timestamp (UTC), amount, columns (a mapping), fraud_probability, ood_distance
@@ -51,9 +51,11 @@ def transactions_of(stores: Iterable[DeviceStore]) -> pd.DataFrame:
     """
     names = ["account_id", "timestamp", "amount", "columns", "fraud_probability", "ood_distance"]
     rows = [row for store in stores for row in store.latest_scored(MOST_TRANSACTIONS)]
-    frame = pd.DataFrame(rows, columns=[*names, "flagged"])
+    frame = pd.DataFrame(rows, columns=[*names, "flagged", "transaction_id"])
+    frame = frame.drop_duplicates("transaction_id", ignore_index=True)
+    del frame["transaction_id"]
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], unit="us", utc=True)
-    frame["columns"] = frame["columns"].map(json.loads)
+    frame["columns"] = frame["columns"].map(mapping_of)
     for name in ("amount", "fraud_probability", "ood_distance"):
         frame[name] = frame[name].astype(float)
     frame["flagged"] = frame["flagged"].astype(bool)

@@ -24,10 +24,12 @@ FROM cases LEFT JOIN flags USING (case_id)
 LEFT JOIN verdicts_in_force ON verdicts_in_force.case_id = cases.case_id
 WHERE joined_to IS NULL ORDER BY cases.case_id, timestamp_us, transaction_id
 """)
-# A verdict covers what its analyst saw; what it does not cover was put into another case.
+# A verdict covers what its analyst saw; what it does not cover was put into another case. Where a
+# clock was set back, or the device's goes ahead, a label is known from its transaction on.
 _LABELS = text("""
 SELECT transaction_id, CASE WHEN verdict = 'confirmed_fraud' THEN 1 ELSE 0 END AS is_fraud,
-       decided_at_us, kind,
+       CASE WHEN decided_at_us < timestamp_us THEN timestamp_us ELSE decided_at_us END
+         AS known_at_us, kind,
        (SELECT COUNT(DISTINCT given.reviewer) FROM verdicts AS given
         JOIN verdict_flags AS covered ON covered.verdict_id = given.verdict_id
         WHERE covered.flag_id = flags.flag_id AND given.verdict <> 'undecided') AS reviewers,
@@ -50,12 +52,13 @@ def labels(database: CaseDatabase) -> pd.DataFrame:
 
     Returns:
         One row a transaction, by its id: transaction_id, is_fraud, label_time (UTC, the moment of
-        the verdict), kind (of fraud, or ''), reviewers (how many gave a verdict on it), reason and
-        inclusion_probability (why it was looked at), case_id.
+        the verdict, or of the transaction where a clock puts that later), kind (of fraud, or ''),
+        reviewers (how many gave a verdict on it), reason and inclusion_probability (why it was
+        looked at), case_id.
     """
     with database.read() as connection:
         found = pd.read_sql_query(_LABELS, connection)
-    found.insert(2, "label_time", pd.to_datetime(found.pop("decided_at_us"), unit="us", utc=True))
+    found.insert(2, "label_time", pd.to_datetime(found.pop("known_at_us"), unit="us", utc=True))
     return found
 
 

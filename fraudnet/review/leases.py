@@ -14,10 +14,10 @@ from sqlalchemy import Connection, RowMapping, text
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.text import moment_us
+from fraudnet.transactions.untrusted import JOINERS, printable
 
 LEASE_MINUTES = 15.0
 LONGEST_NAME = 100  # characters of a reviewer's
-_JOINERS = "\u200c\u200d"  # not to be seen, and part of names in Persian and Indian scripts
 
 _MINUTE_US = 60_000_000
 _HIGHEST = 2**63 - 1  # that either database can look for; none is 0
@@ -164,18 +164,17 @@ def named(reviewer: str) -> str:
         InputError: nothing is left, it is too long, or it holds signs that are not to be seen.
     """
     name = reviewer.strip()
-    if not name.strip(_JOINERS):
+    if not name.strip(JOINERS):
         raise InputError("reviewer: empty; give the name of who reviews")
     if len(name) > LONGEST_NAME:
         raise InputError(
             f"reviewer: {len(name):,} characters; give a name of at most {LONGEST_NAME}"
         )
-    for sign in name:
-        if not sign.isprintable() and sign not in _JOINERS:
-            raise InputError(
-                f"reviewer: holds U+{ord(sign):04X}, which is not to be seen; give a name of "
-                "letters, spaces and signs"
-            )
+    if unseen := [sign for sign in name if printable(sign) != sign]:
+        raise InputError(
+            f"reviewer: holds U+{ord(unseen[0]):04X}, which is not to be seen; give a name of "
+            "letters, spaces and signs"
+        )
     return name
 
 

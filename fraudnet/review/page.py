@@ -23,7 +23,7 @@ from fraudnet.review.places import (
 )
 from fraudnet.review.sections import Sections
 from fraudnet.review.tables import paragraph, table
-from fraudnet.review.text import moment
+from fraudnet.review.text import moment, plain
 from fraudnet.review.verdicts import audit_trail
 
 CASES = "FRAUDNET_CASES"
@@ -46,7 +46,8 @@ class Review:
         waiting = queue[queue["verdict"] == "undecided"]
         return paragraph(
             f"{self.database.name}: {len(queue):,} cases from "
-            f"{moment(queue['timestamp'].min())} to {moment(queue['timestamp'].max())} UTC, "
+            f"{plain(queue['timestamp'].min(), moment)} to "
+            f"{plain(queue['timestamp'].max(), moment)} UTC, "
             f"{len(waiting):,} undecided with an expected loss of "
             f"{waiting['expected_loss'].sum():,.2f} together. Reviewer: {self.reviewer}. "
             f"{self._explained_by()}"

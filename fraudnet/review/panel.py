@@ -66,7 +66,7 @@ class ReviewPanel:
             value=reviewer, description="Reviewer", continuous_update=False
         )
         self.reviewer.layout.width = "18em"
-        self.queue = QueuePanel(database, lambda: self.reviewer.value, self._on_choice)
+        self.queue = QueuePanel(database, lambda: self._name, self._on_choice, self._on_filter)
         self._sections = sections or Sections(database)
         self.case = CasePanel(self._sections, self._hold)
         self.verdict = VerdictPanel(self._on_verdict, self._on_undo)
@@ -102,7 +102,10 @@ class ReviewPanel:
 
     def _without_kernel(self) -> str:
         """What a page shows in place of the widgets: the queue, and the case that is shown."""
-        queue = list_cases(self._database)
+        try:
+            queue = list_cases(self._database)
+        except InputError as error:
+            return str(paragraph(str(error)).data)
         if queue.empty:
             return str(paragraph(EMPTY).data)
         parts: list[Shown] = [_ELSEWHERE, table(queue[QUEUE_COLUMNS], _PAGE_ROWS)]
@@ -119,17 +122,22 @@ class ReviewPanel:
 
     def _act(self, action: Callable[[], str]) -> None:
         """Does something and says what; what the database refuses is said, too."""
-        try:
-            self._say(action())
-        except InputError as error:
-            self._say(str(error))
-        self._offer_undo()
+        said = ""
+        for step in (action, self._offer_undo):
+            try:
+                said = step() or said
+            except InputError as error:
+                said = said or str(error)
+        self._say(said)
 
     def _say(self, text: str) -> None:
         self.status.value = f'<div class="fraudnet-status {LITERAL}">{escaped(text)}</div>'
 
     def _on_choice(self) -> None:
         self._act(lambda: self._look(self.queue.chosen))
+
+    def _on_filter(self) -> None:
+        self._act(self._filter)
 
     def _on_open(self, _: object) -> None:
         self._act(lambda: self._open(self.queue.chosen))
@@ -144,13 +152,22 @@ class ReviewPanel:
         self._act(self._refresh)
 
     def _on_reviewer(self, _: object) -> None:
-        self._act(lambda: self._look(self.queue.chosen))
+        self._act(self._change_reviewer)
 
     def _on_verdict(self, verdict: str) -> None:
         self._act(lambda: self._decide(verdict))
 
     def _on_undo(self) -> None:
         self._act(self._undo)
+
+    def _filter(self) -> str:
+        before = self.queue.chosen
+        self.queue.refresh()
+        return self._look(self.queue.chosen) if self.queue.chosen != before else ""
+
+    def _change_reviewer(self) -> str:
+        self.queue.refresh()  # what is assigned to whom
+        return self._look(self.queue.chosen)
 
     def _look(self, case_id: int | None) -> str:
         """Shows a case without taking it."""
@@ -272,8 +289,9 @@ class ReviewPanel:
         except InputError:  # it ran out, and is another's now
             return
 
-    def _offer_undo(self) -> None:
-        self.verdict.offer_undo(latest_verdict(self._database, self.reviewer.value))
+    def _offer_undo(self) -> str:
+        self.verdict.offer_undo(latest_verdict(self._database, self._name))
+        return ""
 
     def _say_lease(self) -> None:
         if self._lease is not None:

@@ -4,7 +4,6 @@ Confirmed fraud is fraud and a false positive is genuine, as in the labels that 
 suspicious says neither, but that the alert was worth its review.
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from fraudnet.evaluation.bootstrap import Estimate
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.sampled import weighted_share
+from fraudnet.review.text import document
 
 # The last of a window's transactions is the flag; the columns that it came with.
 _COLUMNS_JSON = {
@@ -61,7 +61,7 @@ def flags_with_verdicts(database: CaseDatabase) -> pd.DataFrame:
     flags["is_alert"] = (flags["reason"] == "flagged") | reached
     flags["weight"] = 1 / flags.pop("inclusion_probability")
     flags["driver"] = [_driver(each) for each in flags.pop("reasons")]
-    flags["columns"] = flags.pop("columns_json").map(_mapping)
+    flags["columns"] = flags.pop("columns_json").map(mapping_of)
     verdict = flags["verdict"]
     flags["is_fraud"] = np.where(
         verdict == "confirmed_fraud", 1, np.where(verdict == "false_positive", 0, -1)
@@ -159,15 +159,16 @@ def _driver(reasons: str | None) -> str:
     return str(first["field"]) if isinstance(first, dict) and "field" in first else NOT_LOOKED_FOR
 
 
-def _mapping(columns: object) -> dict[str, Any]:
+def mapping_of(columns: object) -> dict[str, Any]:
+    """What a document of columns holds; nothing where it is damaged."""
     found = _parsed(columns)
     return found if isinstance(found, dict) else {}
 
 
-def _parsed(document: object) -> object:
+def _parsed(content: object) -> object:
     """What a device wrote; what is damaged says nothing."""
     try:
-        parsed: object = json.loads(document) if isinstance(document, str) else None
+        parsed: object = document(content) if isinstance(content, str) else None
     except ValueError:
         return None
     return parsed

@@ -37,12 +37,18 @@ class QueuePanel:
         database: open.
         reviewer: says who reviews, when it is asked.
         on_choice: is called when another line is chosen.
+        on_filter: is called when a filter is set; who owns the queue then refreshes it.
     """
 
     def __init__(
-        self, database: CaseDatabase, reviewer: Callable[[], str], on_choice: Callable[[], None]
+        self,
+        database: CaseDatabase,
+        reviewer: Callable[[], str],
+        on_choice: Callable[[], None],
+        on_filter: Callable[[], None],
     ) -> None:
-        self._database, self._reviewer, self._on_choice = database, reviewer, on_choice
+        self._database, self._reviewer = database, reviewer
+        self._on_choice, self._on_filter = on_choice, on_filter
         self.verdict = _dropdown("Verdict", {"any": ANY, **_inverted(VERDICTS)}, "undecided")
         self.reason = _dropdown("In the queue", {"for any reason": ANY, **_inverted(REASONS)}, ANY)
         self.driven_by = _dropdown("Driven by", {"anything": ANY}, ANY)
@@ -60,7 +66,7 @@ class QueuePanel:
             self.least_amount, self.most_days, self.mine,
         )  # fmt: skip
         for control in self._filters:
-            control.observe(self._on_filter, names="value")
+            control.observe(self._filtered_by, names="value")
         self.list.observe(self._chosen, names="value")
         heads = widgets.HTML(f'<div class="fraudnet-heads">{_heads()}</div>')
         self.widget = widgets.VBox(
@@ -140,16 +146,13 @@ class QueuePanel:
     def _offer_drivers(self, fields: list[str]) -> None:
         chosen = self.driven_by.value
         fields = sorted({*fields, *([] if chosen is ANY else [chosen])})
-        self.driven_by.unobserve(self._on_filter, names="value")
+        self.driven_by.unobserve(self._filtered_by, names="value")
         self.driven_by.options = [("anything", ANY), *((brief(f, 30), f) for f in fields)]
         self.driven_by.value = chosen
-        self.driven_by.observe(self._on_filter, names="value")
+        self.driven_by.observe(self._filtered_by, names="value")
 
-    def _on_filter(self, _: object) -> None:
-        before = self.chosen
-        self.refresh()
-        if self.chosen != before:
-            self._on_choice()
+    def _filtered_by(self, _: object) -> None:
+        self._on_filter()
 
     def _chosen(self, _: object) -> None:
         self._on_choice()

@@ -34,14 +34,16 @@ def stored_reasons(case: Case) -> Sequence[Shown]:
                 "them, or is of an older version."
             )
         ]
-    said = "; ".join(str(reason.get("text", reason.get("field"))) for reason in newest["reasons"])
-    reasons = pd.DataFrame(newest["reasons"])
-    reasons = reasons.rename(columns={"probability_without": "fraud_probability"})
     title = "As the device found it: the probability were one part as is usual"
-    return [
-        paragraph(f"The device found, when it flagged the newest transaction: {said}."),
-        _drop_figure(case, reasons, float(newest["fraud_probability"]), title),
-    ]
+    try:
+        found = [str(reason.get("text", reason["field"])) for reason in newest["reasons"]]
+        reasons = pd.DataFrame(newest["reasons"])
+        reasons = reasons.rename(columns={"probability_without": "fraud_probability"})
+        figure = _drop_figure(case, reasons, float(newest["fraud_probability"]), title)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return [paragraph("The reasons that the device kept for this flag cannot be read.")]
+    said = "; ".join(found)
+    return [paragraph(f"The device found, when it flagged the newest transaction: {said}."), figure]
 
 
 def occlusion_shown(case: Case, table: pd.DataFrame, knows_reputation: bool) -> Sequence[Shown]:

@@ -5,7 +5,6 @@ units of its standard deviation over the cases that are compared. It is a help t
 judgement: the measures are the same for every kind of fraud, and none is weighted.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from statistics import median
@@ -17,6 +16,8 @@ import pandas as pd
 from sqlalchemy import text
 
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.leases import find_case
+from fraudnet.review.text import document
 
 MOST_COMPARED = 2000  # of the latest verdicts
 MEASURES = (
@@ -37,7 +38,8 @@ _COLUMNS = [
     "category", "note", "reviewer", "decided_at",
 ]  # fmt: skip
 _WINDOWS = text("""
-SELECT cases.case_id, flag_id, window_json, verdict, kind, note, reviewer, decided_at_us
+SELECT cases.case_id, flag_id, window_json, amount, counterparty_id, category,
+       verdict, kind, note, reviewer, decided_at_us
 FROM cases
 JOIN flags ON flags.flag_id = (
   SELECT own.flag_id FROM flags AS own WHERE own.case_id = cases.case_id
@@ -64,16 +66,20 @@ class SimilarCases:
         """The decided cases most like one, most alike first.
 
         Args:
-            case_id: of a case that is there and was not erased.
+            case_id: of the case.
             count: how many at most.
 
         Returns:
             One row a case: case_id, verdict, kind, difference (root of the mean squared difference
             of the measures, in standard deviations), most_different (the measure that differs
             most), amount, counterparty_id, category, note, reviewer, decided_at (UTC).
+
+        Raises:
+            InputError: the case is not there, was joined with another, or was erased.
         """
         values = {"case_id": case_id, "most": MOST_COMPARED + 1}
         with self._database.read() as connection:
+            find_case(self._database, connection, case_id)
             own, *decided = connection.execute(_WINDOWS, values).mappings().all()
         measures = np.array([self._measure(row) for row in (own, *decided)])
         squared = squared_differences(measures[0], measures[1:])
@@ -87,7 +93,7 @@ class SimilarCases:
 
     def _measure(self, row: Any) -> Floats:  # noqa: ANN401  (a row of SQLAlchemy)
         if row["flag_id"] not in self._measured:
-            self._measured[row["flag_id"]] = measure(json.loads(row["window_json"]))
+            self._measured[row["flag_id"]] = _measure_stored(row["window_json"])
         return self._measured[row["flag_id"]]
 
 
@@ -148,19 +154,22 @@ def squared_differences(own: Floats, others: Floats) -> Floats:
     return np.where(np.isnan(squared), 1.0, squared)
 
 
+def _measure_stored(window_json: str) -> Floats:
+    """The measures of a stored window; all unknown where it is damaged."""
+    try:
+        return measure(document(window_json))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return np.full(len(MEASURES), np.nan)
+
+
 def _logarithm(value: float) -> float:
     return math.log(max(abs(value), _LEAST))
 
 
 def _described(row: Any, difference: float, most_different: str) -> dict[str, Any]:  # noqa: ANN401
-    window = json.loads(row["window_json"])
-    newest = window[-1] if window else {}
-    return {
-        **{name: row[name] for name in ("case_id", "verdict", "kind", "note", "reviewer")},
+    own = {name: row[name] for name in _COLUMNS if name in row}
+    return own | {
         "difference": difference,
         "most_different": most_different,
-        "amount": newest.get("amount"),
-        "counterparty_id": newest.get("counterparty_id"),
-        "category": newest.get("columns", {}).get("category"),
         "decided_at": pd.Timestamp(row["decided_at_us"] * 1000, tz="UTC"),
     }

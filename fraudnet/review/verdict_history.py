@@ -7,6 +7,7 @@ from sqlalchemy import text
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.leases import release, take
+from fraudnet.review.text import stored_text
 from fraudnet.review.verdicts import undo_verdict
 
 _LATEST = text("""
@@ -38,7 +39,7 @@ def known_kinds(database: CaseDatabase) -> list[str]:
 def latest_verdict(database: CaseDatabase, reviewer: str) -> LatestVerdict | None:
     """A reviewer's latest verdict that is in force and can be taken back; None: there is none."""
     with database.read() as connection:
-        row = connection.execute(_LATEST, {"reviewer": reviewer.strip()}).one_or_none()
+        row = connection.execute(_LATEST, {"reviewer": stored_text(reviewer)}).one_or_none()
     return None if row is None else LatestVerdict(*row)
 
 

@@ -20,6 +20,8 @@ VERDICTS = {
     "undecided": "Undecided",
 }
 
+_LONGEST_NOTE, _LONGEST_KIND = 10_000, 100  # characters
+
 _INSERT = text("""
 INSERT INTO verdicts (case_id, verdict, kind, note, reviewer, decided_at_us, undoes, origin)
 VALUES (:case_id, :verdict, :kind, :note, :reviewer, :decided_at_us, :undoes, :origin)
@@ -87,14 +89,17 @@ def record_verdict(
         The verdict's number.
 
     Raises:
-        InputError: an unknown verdict, a kind without confirmed fraud, no reviewer named, somebody
-            else's review, or a case that is not there, was joined with another or erased; nothing
-            is stored.
+        InputError: an unknown verdict, a kind without confirmed fraud, a note or kind that is too
+            long, no reviewer named, somebody else's review, or a case that is not there, was
+            joined with another or erased; nothing is stored.
     """
     if verdict not in VERDICTS:
         raise InputError(f"verdict {verdict!r}: expected one of {', '.join(VERDICTS)}")
     if kind and verdict != "confirmed_fraud":
         raise InputError(f"kind {kind!r}: only confirmed fraud has one; leave it out")
+    for what, said, most in (("note", note, _LONGEST_NOTE), ("kind", kind, _LONGEST_KIND)):
+        if len(said) > most:
+            raise InputError(f"{what}: {len(said):,} characters; give at most {most:,}")
     name, moment_us = named(reviewer), clock_us(now_us)
     with database.write() as connection:
         case = find_case(database, connection, case_id)

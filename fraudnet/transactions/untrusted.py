@@ -12,9 +12,13 @@ _GUARDED = r"^('*[=+\-@\t\r\n])"
 _UNGUARDED = r"^'('*[=+\-@\t\r\n])"
 
 
+JOINERS = "\u200c\u200d"
+"""Not to be seen, and part of words in Persian and Indian scripts; they steer nothing."""
+
+
 def printable(text: str) -> str:
-    """The text without what would steer a terminal."""
-    return "".join(each if each.isprintable() else "\ufffd" for each in text)
+    """The text without what would steer a terminal, or turn the direction of writing."""
+    return "".join(each if each.isprintable() or each in JOINERS else "\ufffd" for each in text)
 
 
 def guarded(table: pa.Table) -> pa.Table:

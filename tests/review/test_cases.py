@@ -9,6 +9,7 @@ import pytest
 from fraudnet.errors import InputError
 from fraudnet.review.cases import WINDOW_COLUMNS, QueueFilter, list_cases, open_case
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.quality import flags_with_verdicts
 from fraudnet.review.text import plain
 from fraudnet.review.verdicts import record_verdict
 from tests.review.conftest import DAY_US, OPENED_AFTER_US, START_US, THRESHOLD
@@ -122,6 +123,19 @@ def test_further_column_never_replaces_ours(
     assert window["tags"].tolist() == ["x"]
 
 
+@pytest.mark.parametrize("digits", [18, 19, 400, 5000])
+def test_a_whole_number_of_many_digits_is_shown(
+    database: CaseDatabase, change: Callable[[str], None], digits: int
+) -> None:
+    change(
+        "UPDATE flags SET window_json = replace(window_json, '\"distance\": 1.5', "
+        f"'\"distance\": {'9' * digits}') WHERE case_id = 1"
+    )
+    found = open_case(database, 1).window["distance"].tolist()
+    assert found == pytest.approx([float("9" * digits)] * len(found))
+    assert len(flags_with_verdicts(database)) == 30
+
+
 def test_unknown_case(database: CaseDatabase) -> None:
     with pytest.raises(
         InputError, match=r"reviews0\.sqlite: case 31 is not there; cases go from 1 to 30"
@@ -133,9 +147,22 @@ def test_unknown_case(database: CaseDatabase) -> None:
     ("statement", "reason"),
     [
         ("UPDATE flags SET window_json = '[]' WHERE case_id = 2", "its history was erased"),
-        ("UPDATE flags SET window_json = '[{' WHERE case_id = 2", "its window cannot be read"),
-        ("UPDATE flags SET window_json = '[{}]' WHERE case_id = 2", "its window cannot be read"),
-        ("UPDATE flags SET window_json = '3' WHERE case_id = 2", "its window cannot be read"),
+        (
+            "UPDATE flags SET window_json = '[{' WHERE case_id = 2",
+            "its window or reasons cannot be",
+        ),
+        (
+            "UPDATE flags SET window_json = '[{}]' WHERE case_id = 2",
+            "its window or reasons cannot be",
+        ),
+        (
+            "UPDATE flags SET reasons = 'x' WHERE case_id = 2",
+            "its window or reasons cannot be",
+        ),
+        (
+            "UPDATE flags SET window_json = '3' WHERE case_id = 2",
+            "its window or reasons cannot be",
+        ),
     ],
 )
 def test_case_that_cannot_be_shown(
@@ -147,3 +174,9 @@ def test_case_that_cannot_be_shown(
     assert (
         2 in list_cases(database)["case_id"].tolist()
     )  # listed all the same, so that it is missed
+
+
+def test_a_clock_that_was_set_back_makes_no_age_negative(database: CaseDatabase) -> None:
+    queue = list_cases(database, now_us=START_US)
+    assert len(queue) == 30
+    assert set(queue["age"]) == {pd.Timedelta(0)}

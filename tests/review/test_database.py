@@ -10,8 +10,10 @@ from fraudnet.review import schema
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import DeviceStore
+from fraudnet.review.exporting import labels
 from fraudnet.review.importing import import_store
 from fraudnet.review.leases import take
+from fraudnet.review.quality import flags_with_verdicts
 from tests.review.conftest import both
 
 
@@ -71,6 +73,40 @@ def test_a_url_that_leads_nowhere_ends_in_one_line_without_the_password(
         CaseDatabase(url, create=True)
     assert "hush" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["", "a\0b", "sqlite://", "sqlite:///"])
+@pytest.mark.parametrize("create", [False, True])
+def test_a_source_that_names_nothing(source: str, create: bool) -> None:
+    with pytest.raises(InputError, match=r"names no database|is no URL of SQLite or") as caught:
+        CaseDatabase(source, create=create)
+    assert str(caught.value).isprintable()
+
+
+def test_a_file_that_vanishes_is_missed_and_no_empty_one_made_for_it(
+    source: str, device_path: Path
+) -> None:
+    import_store(CaseDatabase(source, create=True, gap_hours=0), DeviceStore(device_path))
+    opened = CaseDatabase(source)
+    Path(source).rename(f"{source}.away")
+    with pytest.raises(InputError, match=r"reviews0\.sqlite: unable to open database file"):
+        list_cases(opened)
+    assert not Path(source).exists()
+    Path(f"{source}.away").rename(source)
+    assert len(list_cases(opened)) == 30
+
+
+@both
+def test_what_a_query_ends_in_is_one_line_without_the_query(database: CaseDatabase) -> None:
+    """pandas wraps the database's error in one of its own."""
+    with database.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE cases RENAME TO gone")
+        connection.exec_driver_sql("DROP VIEW verdicts_in_force")
+    for read in (list_cases, flags_with_verdicts, labels):
+        with pytest.raises(InputError, match=r"verdicts_in_force|cases") as caught:
+            read(database)
+        assert "\n" not in str(caught.value)
+        assert "SELECT" not in str(caught.value)
 
 
 @both

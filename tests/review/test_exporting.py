@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,7 +17,7 @@ from fraudnet.review.exporting import export_cases, export_labels, labels
 from fraudnet.review.importing import add_flags
 from fraudnet.review.verdicts import record_verdict, undo_verdict
 from fraudnet.transactions.labels import Labels
-from tests.review.conftest import HOSTILE, both
+from tests.review.conftest import HOSTILE, START_US, both
 from tests.review.test_importing import flag
 
 MOMENT_US = 1_800_000_000_000_000
@@ -118,3 +119,33 @@ def test_a_file_that_cannot_be_written(database: CaseDatabase, tmp_path: Path) -
     for name in ("cases.json", "cases.csv"):
         with pytest.raises(InputError, match="cannot be written"):
             export_cases(database, tmp_path / "no" / name)
+
+
+@both
+def test_a_clock_that_was_set_back_gives_no_label_before_its_transaction(
+    source: str, tmp_path: Path
+) -> None:
+    """Training would refuse the whole file."""
+    database = CaseDatabase(source, create=True)
+    add_flags(database, "phone", [flag(0)])
+    record_verdict(database, 1, "confirmed_fraud", "ana", now_us=START_US - 1)
+    (moment,) = export_labels(database, tmp_path / "labels.parquet")["label_time"]
+    assert moment == pd.Timestamp(START_US * 1000, tz="UTC")
+    row = {"transaction_id": "a-0", "timestamp": moment.to_pydatetime(), "is_fraud": 0}
+    table = pa.Table.from_pylist([row])
+    assert Labels(tmp_path / "labels.parquet").put_on(table)["is_fraud"].to_pylist() == [1]
+
+
+@both
+def test_a_queue_without_cases_has_the_columns_of_a_full_one(source: str, tmp_path: Path) -> None:
+    database = CaseDatabase(source, create=True)
+    schemas = []
+    for rows in (0, 1):
+        for ending in ("csv", "csv.gz", "parquet", "json", "jsonl", "jsonl.gz"):
+            assert export_cases(database, tmp_path / f"{rows}.{ending}") == rows
+        schemas.append(pq.read_schema(tmp_path / f"{rows}.parquet"))
+        add_flags(database, "phone", [flag(0)])
+    assert schemas[0].equals(schemas[1], check_metadata=False)
+    heads = [(tmp_path / f"{rows}.csv").read_text().splitlines()[0] for rows in (0, 1)]
+    assert heads[0] == heads[1]
+    assert json.loads((tmp_path / "0.json").read_text()) == []

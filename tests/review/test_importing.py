@@ -320,7 +320,15 @@ def test_hashed_account_ids_are_taken_as_they_are(empty: CaseDatabase, tmp_path:
             "CREATE TABLE migrations (name); INSERT INTO migrations VALUES ('wings')",
             "the migration 'wings', .*pip install --upgrade",
         ),
-        ("UPDATE transactions SET columns = '{'", "the columns of transaction 't-0-17' cannot be"),
+        ("UPDATE transactions SET columns = '{'", "the columns or the window of transaction 't-0-"),
+        ("UPDATE cases SET window = '{'", "the window of transaction 't-0-17' cannot be read"),
+        ("UPDATE cases SET window = '[NaN]'", r"the window of .* cannot be read .NaN.; the store"),
+        (
+            f"UPDATE cases SET window = '{'[' * 100_000}'",
+            "the window of transaction 't-0-17' cannot be read",
+        ),
+        ("UPDATE transactions SET amount = 9e999", "a number of transaction 't-0-17' .*inf.; the"),
+        ("UPDATE transactions SET ood_distance = 'far'", "a number of transaction .* .'far'.; the"),
     ],
 )
 def test_stores_that_cannot_be_used(

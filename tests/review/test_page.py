@@ -8,9 +8,11 @@ from IPython.display import HTML
 from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.erasure import forget_account
 from fraudnet.review.explainers import Explainers
 from fraudnet.review.page import Review, open_review
 from fraudnet.review.verdicts import record_verdict
+from tests.review.conftest import ACCOUNTS
 
 EMPTY = "The queue is empty: no transaction was flagged."
 
@@ -95,3 +97,13 @@ def test_the_summary_says_what_explains_the_cases_and_whether_it_fits(
     artifact.unlink()
     with pytest.raises(InputError, match=r"fraud\.tflite: not there.*FRAUDNET_ARTIFACT names it"):
         open_review(variables)
+
+
+def test_a_queue_whose_cases_were_all_erased_is_shown(database: CaseDatabase) -> None:
+    for account_id in ACCOUNTS:
+        forget_account(database, account_id)
+    review = Review(database, "ana")
+    assert "30 cases from - to - UTC, 30 undecided" in text_of(review.summary())
+    assert isinstance(review.overview(), go.Figure)
+    shown = str(review.desk()._repr_mimebundle_()["text/html"])
+    assert "30 shown" in shown

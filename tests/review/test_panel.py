@@ -318,3 +318,85 @@ def test_verdict_survives_an_abrupt_end(panel: ReviewPanel, source: str) -> None
     panel.verdict.buttons["suspicious"].click()
     with closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as other:
         assert other.execute("SELECT COUNT(*) FROM verdicts").fetchone() == (1,)
+
+
+def test_a_database_that_vanishes_is_told_at_every_control_and_what_was_typed_stays(
+    source: str, database: CaseDatabase
+) -> None:
+    panel = desk(CaseDatabase(source))
+    choose(panel, 12)
+    panel.verdict.note.value = "called the customer"
+    away = Path(source).rename(f"{source}.away")
+    panel.verdict.buttons["suspicious"].click()
+    assert panel.verdict.note.value == "called the customer"
+    controls = [
+        panel.verdict.undo.click, panel.down.click, panel.open.click, panel.skip.click,
+        panel.refresh.click,
+        lambda: setattr(panel.queue.least_score, "value", 0.4),
+        lambda: setattr(panel.queue.verdict, "value", ANY),
+        lambda: setattr(panel.reviewer, "value", "ben"),
+    ]  # fmt: skip
+    for use in controls:
+        panel.status.value = ""
+        use()
+        assert "reviews0.sqlite: unable to open database file" in panel.status.value
+    assert "unable to open" in panel._repr_mimebundle_()["text/html"]
+    for section in panel.case.section.options[:5]:
+        panel.case.section.value = section
+    away.rename(source)
+    panel.reviewer.value = "ana"  # whose lease could not be given back
+    choose(panel, 12)
+    panel.verdict.buttons["suspicious"].click()
+    assert audit_trail(database)["reviewer"].tolist() == ["ana"]
+
+
+def test_another_reviewer_sees_what_is_assigned_to_them(
+    panel: ReviewPanel, database: CaseDatabase
+) -> None:
+    assign(database, 7, "ana")
+    assign(database, 8, "ben")
+    panel.queue.mine.value = True
+    assert panel.queue.case_ids == [7]
+    panel.reviewer.value = " ben "
+    assert panel.queue.case_ids == [8]
+    assert drawn_title(panel).startswith("Case 8, ")
+
+
+@pytest.mark.parametrize("name", ["", "an\x1ba", "\ud800", "a" * 101])
+def test_a_name_that_is_none_is_told_at_the_desk(
+    panel: ReviewPanel, database: CaseDatabase, name: str
+) -> None:
+    panel.reviewer.value = name
+    for button in (panel.open, panel.assign, panel.skip):
+        panel.status.value = ""
+        button.click()
+        assert "reviewer: " in panel.status.value
+    panel.verdict.undo.click()
+    assert set(list_cases(database)["lease_holder"]) == {None}
+
+
+def test_a_note_without_end_is_told_and_stays(panel: ReviewPanel, database: CaseDatabase) -> None:
+    choose(panel, 12)
+    panel.verdict.note.value = "x" * 1_000_000
+    panel.verdict.buttons["suspicious"].click()
+    assert "note: 1,000,000 characters; give at most 10,000" in panel.status.value
+    assert (len(panel.verdict.note.value), len(audit_trail(database))) == (1_000_000, 0)
+    panel.verdict.note.value = "short"
+    panel.verdict.buttons["suspicious"].click()
+    assert audit_trail(database)["note"].tolist() == ["short"]
+
+
+@pytest.mark.parametrize(
+    "reasons",
+    ['{"a": 1}', "[1]", '"x"', "[{}]", '[{"field": null}]', '[{"field": "amount"}]',
+     '[{"field": "amount", "transaction_id": 1, "probability_without": "a"}]'],
+)  # fmt: skip
+def test_reasons_that_are_damaged_are_told(
+    database: CaseDatabase, change: Callable[[str], None], reasons: str
+) -> None:
+    change(f"UPDATE flags SET reasons = '{reasons}' WHERE case_id = 12")
+    panel = desk(database)
+    panel.queue.list.value = 12
+    panel.case.section.value = "Reasons"
+    data = panel.case.picture.outputs[0]["data"]
+    assert "reasons that the device kept for this flag cannot be read" in data["text/html"]

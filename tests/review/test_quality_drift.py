@@ -1,3 +1,5 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import chi2, chi2_contingency, ks_2samp
 
+from fraudnet.errors import InputError
 from fraudnet.review.device_store import DeviceStore
 from fraudnet.review.drift import (
     FEWEST,
@@ -137,3 +140,28 @@ def test_all_scored_transactions_of_a_store_with_their_columns(device_path: Path
     latest = max(row[1] for row in DeviceStore(device_path).latest_scored(1000))
     assert [row[1] for row in DeviceStore(device_path).latest_scored(1)] == [latest]
     assert transactions_of([]).empty
+    again = transactions_of([DeviceStore(device_path, name) for name in ("phone", "copy")])
+    pd.testing.assert_frame_equal(again, transactions)  # each counts once
+
+
+@pytest.mark.parametrize("columns", ["{", "[1]", "null", '"a"'])
+def test_damaged_columns_say_nothing(device_path: Path, columns: str) -> None:
+    change(device_path, f"UPDATE transactions SET columns = '{columns}' WHERE sequence = 20")
+    found = transactions_of([DeviceStore(device_path)])
+    assert found["columns"].map(len).tolist().count(0) == 1
+    assert len(features(found)) == 250
+
+
+def test_a_number_that_is_none_is_told(device_path: Path) -> None:
+    store = DeviceStore(device_path)
+    change(device_path, "UPDATE transactions SET ood_distance = 'far' WHERE sequence = 20")
+    problem = "a number of transaction 't-0-19' cannot be read .'far'.; the store is damaged"
+    with pytest.raises(InputError, match=problem):
+        transactions_of([store])
+    with pytest.raises(InputError, match=problem):
+        store.scored(0, 2**62)
+
+
+def change(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)

@@ -214,7 +214,7 @@ def test_environment_names_what_there_is(
     given = {"FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": f"{store}:{store}"}
     quality = open_quality({**given, "FRAUDNET_BUDGET": "7.5", "FRAUDNET_GROUP": ""})
     assert (quality.budget, quality.group, quality.contract) == (7.5, None, None)
-    assert len(quality.transactions) == 500
+    assert len(quality.transactions) == 250
     for name, value, problem in (
         ("FRAUDNET_BUDGET", "many", "FRAUDNET_BUDGET is 'many'; expected alerts a day"),
         ("FRAUDNET_ARTIFACT", "no.tflite", "no.tflite: no such file .* FRAUDNET_ARTIFACT"),

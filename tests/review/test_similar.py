@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 
+from fraudnet.errors import InputError
 from fraudnet.review.cases import list_cases
 from fraudnet.review.database import CaseDatabase
+from fraudnet.review.erasure import forget_account
 from fraudnet.review.similar import MEASURES, SimilarCases, measure, squared_differences
 from fraudnet.review.verdicts import record_verdict
 from tests.review.conftest import START_US
@@ -73,4 +75,25 @@ def test_an_erased_window_is_like_nothing(database: CaseDatabase) -> None:
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE flags SET window_json = '[]' WHERE case_id = 8")
     nearest = SimilarCases(database).nearest(12)
-    assert (nearest["difference"].tolist(), nearest["amount"].tolist()) == ([1.0], [None])
+    amount = list_cases(database).set_index("case_id")["amount"][8]
+    assert (nearest["difference"].tolist(), nearest["amount"].tolist()) == ([1.0], [amount])
+
+
+@pytest.mark.parametrize("window", ["x", "[1]", '"a"', "[{}]", '[{"columns": null}]', "{"])
+def test_a_damaged_window_is_like_nothing(database: CaseDatabase, window: str) -> None:
+    record_verdict(database, 8, "suspicious", "ana")
+    with database.write() as connection:
+        statement = f"UPDATE flags SET window_json = '{window}' WHERE case_id = 8"
+        connection.exec_driver_sql(statement)
+    assert SimilarCases(database).nearest(12)["difference"].tolist() == [1.0]
+
+
+def test_of_a_case_that_is_erased_while_it_is_looked_at_nothing_is_compared(
+    database: CaseDatabase,
+) -> None:
+    record_verdict(database, 1, "suspicious", "ana")
+    similar = SimilarCases(database)
+    assert len(similar.nearest(13)) == 1
+    forget_account(database, "a-3")
+    with pytest.raises(InputError, match="case 13: its history was erased"):
+        similar.nearest(13)

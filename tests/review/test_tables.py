@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from fraudnet.review.tables import paragraph, table
+from fraudnet.review.text import brief, plain
 from tests.review.conftest import HOSTILE
 
 
@@ -40,3 +41,14 @@ def test_long_tables_say_what_they_leave_out() -> None:
     assert shown.count("<td>") == 20
     assert "20 of 1,200 shown." in shown
     assert "shown." not in str(table(pd.DataFrame({"case_id": range(20)}), 20).data)
+
+
+def test_a_text_turns_no_other_s_direction() -> None:
+    turning = "\u202egnp.exe\u2066\u202a"
+    shown = str(paragraph(f"Case 1, account {turning}").data)
+    shown += str(table(pd.DataFrame({"counterparty_id": [turning]}), 5).data) + plain(turning)
+    assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    assert shown.count("\ufffdgnp.exe\ufffd\ufffd") == 3
+    hebrew, persian = "\u05d0\u05d1", "\u0645\u06cc\u200c\u062e"
+    assert plain(hebrew) == brief(hebrew, 9) == hebrew
+    assert brief(persian, 9) == persian

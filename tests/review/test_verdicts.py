@@ -188,3 +188,13 @@ def test_any_order_of_verdicts_and_undos(
     assert len(trail) == rows
     for case_id, verdict in expected.items():
         assert in_force(database, case_id) == verdict
+
+
+@pytest.mark.parametrize("what", ["note", "kind"])
+def test_a_text_without_end_is_refused(database: CaseDatabase, what: str) -> None:
+    longest = {"note": 10_000, "kind": 100}[what]
+    with pytest.raises(InputError, match=f"{what}: 1,000,000 characters; give at most {longest:,}"):
+        record_verdict(database, 7, "confirmed_fraud", "ana", **{what: "x" * 1_000_000})  # type: ignore[arg-type]
+    assert audit_trail(database).empty
+    record_verdict(database, 7, "confirmed_fraud", "ana", **{what: "x" * longest})  # type: ignore[arg-type]
+    assert audit_trail(database)[what].str.len().tolist() == [longest]
