@@ -10,7 +10,6 @@ from benchmarks.handbook_trees import LIGHTGBM, XGBOOST, Boosting, HandbookFores
 from fraudnet.windows.histories import Histories
 
 SHORT_TRAINING_DAYS = 28  # up to here an account has too few transactions for longer chunks
-BATCH_CHUNKS = 8
 
 
 def fit_fraudnet(task: Task) -> Answer:
@@ -34,7 +33,7 @@ def fit_fraudnet(task: Task) -> Answer:
     fit_network(
         network,
         task.training,
-        TrainingConfig(chunk_length=chunk_length, batch_chunks=BATCH_CHUNKS, seed=task.seed),
+        TrainingConfig(chunk_length=chunk_length, seed=task.seed),
     )
     seconds = time.perf_counter() - begin
     answers = predict_rows(network.logit, network.receptive_field, task.histories, task.test)
