@@ -117,8 +117,8 @@ class Scorer:
 
         Raises:
             ConflictError: its id is stored with other content.
-            TransactionError: the network gives no finite answer; its time is more than a day
-                ahead, or before the history that is kept.
+            TransactionError: it holds, or the network gives, what is no finite number; its time is
+                more than a day ahead, or before the history that is kept.
             StoreError: SQLite fails; nothing is stored.
         """
         start_ns = time.perf_counter_ns()

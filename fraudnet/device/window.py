@@ -5,6 +5,7 @@ is then packed rows side by side, which is a copy and no arithmetic.
 """
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -55,10 +56,17 @@ class Window:
             reputation: counts by statistic as known at its time; {} = unknown.
 
         Raises:
-            TransactionError: a number is too large for the network.
+            TransactionError: a number is too large for the network, or none.
         """
         try:
-            return self._row.pack(self._mark, *self.numbers(transaction, reputation))
+            numbers = self.numbers(transaction, reputation)
+            # Some processors' minimum and maximum turn NaN into a number: no answer would tell.
+            if not math.isfinite(sum(numbers)):
+                raise TransactionError(
+                    f"transaction {transaction.transaction_id!r}: the network reads {numbers}; "
+                    "expected finite numbers"
+                )
+            return self._row.pack(self._mark, *numbers)
         except (OverflowError, struct.error) as error:
             raise TransactionError(
                 f"transaction {transaction.transaction_id!r}: a number is too large for the "
