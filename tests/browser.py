@@ -63,7 +63,7 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, script: str, seconds: float = 150) -> Any:  # noqa: ANN401  (JSON)
+    def wait_for(self, script: str, seconds: float = 60) -> Any:  # noqa: ANN401  (JSON)
         """The value of an expression, once it is true."""
         end = time.monotonic() + seconds
         while not (value := self.evaluate(script)):

@@ -20,7 +20,7 @@ from tests.browser import Page, browser
 from tests.review.many_cases import make_many_cases
 from tests.review.test_notebook import NOTEBOOK, ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _DESK = "document.querySelector('.fraudnet-review')"
 _KERNEL = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status"
@@ -106,7 +106,7 @@ def _wait_for_server(address: str, process: "subprocess.Popen[bytes]", seconds: 
             return
 
 
-def run_all(page: Page, seconds: float = 150) -> None:
+def run_all(page: Page, seconds: float = 60) -> None:
     """Runs the notebook; what is asked for before the notebook is ready is not done."""
     end = time.monotonic() + seconds
     while not page.evaluate("!!document.querySelector('.fraudnet-queue option')"):
@@ -116,7 +116,7 @@ def run_all(page: Page, seconds: float = 150) -> None:
         time.sleep(2)
 
 
-def focus(page: Page, place: str, seconds: float = 150) -> None:
+def focus(page: Page, place: str, seconds: float = 60) -> None:
     """Focuses the element until it keeps the focus, which JupyterLab takes when cells have run."""
     end = time.monotonic() + seconds
     kept = 0

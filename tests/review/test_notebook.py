@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.review.many_cases import make_many_cases
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "review_flagged_cases.ipynb"
 NOTE = "customer <b>denies</b> it"
+CELL_LIMIT_S = 5.0
 # What an analyst does, in the notebook's own kernel: the desk is the result of the third cell.
 CLICKS = """
 desk = Out[3]
@@ -73,6 +75,14 @@ def test_in_a_kernel_a_verdict_clicked_is_stored_and_undo_undoes(
         (second, "undecided", ""),
     ]
     assert (trail[0]["note"], trail[2]["undoes"]) == ("called", trail[1]["verdict_id"])
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            times = cell.metadata.execution
+            began, ended = (
+                datetime.fromisoformat(times[name])
+                for name in ("iopub.execute_input", "iopub.status.idle")
+            )
+            assert (ended - began).total_seconds() < CELL_LIMIT_S, cell.source
 
 
 def test_page_shows_the_cases(database: CaseDatabase, page: Path) -> None:

@@ -3,6 +3,7 @@ import html
 import json
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fraudnet.evaluation.scores import Scores, read_scores, write_scores
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.review.database import CaseDatabase
 from fraudnet.review.device_store import DeviceStore
-from fraudnet.review.notebook import execute_notebook
+from fraudnet.review.notebook import execute_notebook, run_cells
 from fraudnet.review.quality_page import NO_CASES, NO_PAIR, NO_VERDICTS, Quality
 from fraudnet.review.quality_panel import WhatIfPanel
 from fraudnet.review.quality_sources import open_quality
@@ -268,6 +269,23 @@ def test_page_in_a_browser(page: Path, tmp_path: Path) -> None:
     buttons = set(re.findall('data-title="(.*?)"', drawn))
     assert "Zoom" in buttons
     assert not any("loud" in button for button in buttons)
+
+
+@pytest.mark.slow
+def test_no_cell_takes_five_seconds(team: CaseDatabase, store: Path) -> None:
+    content: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+    named = {"FRAUDNET_CASES": team.place, "FRAUDNET_DEVICE_STORES": str(store)}
+    run_cells(content, NOTEBOOK, named)
+    seconds = [
+        (
+            datetime.fromisoformat(cell.metadata.execution["shell.execute_reply"])
+            - datetime.fromisoformat(cell.metadata.execution["iopub.execute_input"])
+        ).total_seconds()
+        for cell in content.cells
+        if cell.cell_type == "code"
+    ]
+    assert len(seconds) > 15
+    assert max(seconds) < 5
 
 
 def test_committed_notebook_is_clean_and_holds_no_logic() -> None:
