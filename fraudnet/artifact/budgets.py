@@ -6,11 +6,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fraudnet.artifact.costs import battery_verdict, costs_of
+from fraudnet.artifact.costs import estimated
 from fraudnet.configuration import parse_section
 from fraudnet.device.artifact import read_documents
 from fraudnet.device.tail import read_regular, split
-from fraudnet.energy.counting import count_bytes
+from fraudnet.energy.budget import EnergyBudget, check_budget
+from fraudnet.energy.counting import ModelCount, count_bytes
+from fraudnet.energy.profiles import load_profile
 from fraudnet.errors import InputError
 from fraudnet.latency.answering import NotLoaded, answers_of, installed, version_of
 from fraudnet.latency.bench import machine, open_with_windows
@@ -162,11 +164,12 @@ def check_budgets(
     contract = read_documents(path)["contract.json"]
     content = read_regular(path)
     model = split(content)[0]
+    count = count_bytes(model, str(path))
     return [
-        _battery(model, battery),
+        _battery(count, battery),
         _latency(latency, budgets),
         _check("file, bytes", budgets.file_bytes, len(content), "the file"),
-        _memory(model, budgets, path),
+        _memory(len(model), count, budgets),
         _quality(contract, budgets),
         _agreement(contract, budgets),
     ]
@@ -181,18 +184,17 @@ def _check(
     return Check(name, least, allowed, found, passed, basis)
 
 
-def _battery(model: bytes, battery: BatteryConfig) -> Check:
-    verdict = battery_verdict(model, battery)
-    energy = costs_of(model, battery)["energy"]
-    percent = energy["battery_percent_per_day"]
+def _battery(count: ModelCount, battery: BatteryConfig) -> Check:
+    profile = load_profile(battery.device)
+    estimate, day = estimated(count, profile, battery.inferences_per_day)
     name = "battery, % a day"
-    if percent is None:
-        return _check(name, None, None, verdict.message)
+    if day.battery_percent is None:
+        return _check(name, None, None, f"{profile.name} has no battery")
+    allowed = battery.max_percent_per_day
+    verdict = check_budget(estimate, day, EnergyBudget(allowed))
     rate = f"{battery.inferences_per_day:,.10g} transactions a day on {battery.device}"
-    basis = f"high end, {energy['tier']}, {rate}" if verdict.passed else verdict.message
-    return Check(
-        name, False, battery.max_percent_per_day, percent["high"], verdict.passed, basis
-    )  # fmt: skip
+    basis = f"high end, {estimate.tier}, {rate}" if verdict.passed else verdict.message
+    return Check(name, False, allowed, day.battery_percent.high, verdict.passed, basis)
 
 
 def _latency(latency: Latency, budgets: BudgetConfig) -> Check:
@@ -205,9 +207,8 @@ def _latency(latency: Latency, budgets: BudgetConfig) -> Check:
     return _check("p99 of an inference, ms", budgets.p99_latency_ms, found, basis)
 
 
-def _memory(model: bytes, budgets: BudgetConfig, path: Path) -> Check:
-    count = count_bytes(model, str(path))
-    found: int | None = len(model) + count.peak_live_activation_bytes
+def _memory(model_bytes: int, count: ModelCount, budgets: BudgetConfig) -> Check:
+    found: int | None = model_bytes + count.peak_live_activation_bytes
     basis = "flatbuffer and live activations, counted"
     if count.uncounted:
         names = ", ".join(dict.fromkeys(each.name for each in count.uncounted))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fraudnet.energy.budget import BudgetVerdict, EnergyBudget, check_budget
 from fraudnet.energy.counting import ModelCount, count_bytes
 from fraudnet.energy.estimate import Day, Estimate, estimate_counted, estimate_day
 from fraudnet.energy.profiles import Profile, load_profile, operate
@@ -20,7 +19,8 @@ def costs_of(model: bytes, battery: BatteryConfig) -> dict[str, Any]:
         InputError: there is no such device.
     """
     profile = load_profile(battery.device)
-    count, estimate, day = _estimated(model, profile, battery.inferences_per_day)
+    count = count_bytes(model, "the converted network")
+    estimate, day = estimated(count, profile, battery.inferences_per_day)
     return {
         "macs": count.macs,
         "model_bytes": len(model),
@@ -36,26 +36,9 @@ def costs_of(model: bytes, battery: BatteryConfig) -> dict[str, Any]:
     }
 
 
-def battery_verdict(model: bytes, battery: BatteryConfig) -> BudgetVerdict:
-    """Whether a day's scoring on the configured device keeps to the configured share of it.
-
-    Args:
-        model: the flatbuffer.
-        battery: device, transactions a day and the budget; a device without a battery has none.
-
-    Raises:
-        InputError: there is no such device.
-    """
-    profile = load_profile(battery.device)
-    if profile.battery is None:
-        return BudgetVerdict(passed=True, message=f"{profile.name} has no battery")
-    _, estimate, day = _estimated(model, profile, battery.inferences_per_day)
-    return check_budget(estimate, day, EnergyBudget(battery.max_percent_per_day))
-
-
-def _estimated(
-    model: bytes, profile: Profile, inferences_per_day: float
-) -> tuple[ModelCount, Estimate, Day]:
-    count = count_bytes(model, "the converted network")
+def estimated(
+    count: ModelCount, profile: Profile, inferences_per_day: float
+) -> tuple[Estimate, Day]:
+    """What a network takes on a device, an inference and a day, from counts alone."""
     estimate = estimate_counted(count, profile, operate(profile, None, None))
-    return count, estimate, estimate_day(estimate, inferences_per_day, profile.battery)
+    return estimate, estimate_day(estimate, inferences_per_day, profile.battery)

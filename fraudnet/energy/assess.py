@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fraudnet.device.artifact import read_documents
 from fraudnet.energy.budget import EnergyBudget, check_budget
 from fraudnet.energy.counting import count_file
 from fraudnet.energy.estimate import estimate_counted, estimate_day, estimate_measured
@@ -9,6 +10,7 @@ from fraudnet.energy.latencies import Latency
 from fraudnet.energy.profiles import load_profile, operate
 from fraudnet.energy.radio import load_radio
 from fraudnet.energy.report import Report
+from fraudnet.energy.workload import is_artifact
 
 
 def assess(
@@ -25,7 +27,7 @@ def assess(
     """Estimate what a .tflite file takes on a device, an inference and a day.
 
     Args:
-        file: the .tflite file.
+        file: the .tflite file; an artifact is held against its own digest first.
         device: a profile's name, or the path of one.
         inferences_per_day: transactions scored a day.
         latency: of one inference, measured there on one thread: the measured tier. Default: the
@@ -39,12 +41,15 @@ def assess(
         `fraudnet.energy.report.as_dictionary` makes plain values of it.
 
     Raises:
+        ArtifactError: an artifact is damaged.
         InputError: the file, the device or a figure cannot be used, or the counted tier is asked of
             an accelerator.
     """
     profile = load_profile(device)
     operation = operate(profile, cluster, clock_mhz)
     count = count_file(file, signature)
+    if is_artifact(file):
+        read_documents(file)
     if latency is None:
         estimate = estimate_counted(count, profile, operation)
     else:

@@ -94,19 +94,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="picture of what each layer takes, and of the battery against inferences a day",
     )
-    parser.add_argument(
-        "--system", help="for fit: the system of the table to fit (default: the only one)"
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE.toml", help="for fit: the profile to write"
-    )
-    parser.add_argument(
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    own = parser.add_argument_group("fit")
+    own.add_argument("--system", help="the system of the table to fit (default: the only one)")
+    own.add_argument("--output", type=Path, metavar="FILE.toml", help="the profile to write")
+    own.add_argument(
         "--based-on",
         default="microcontroller",
         metavar="BASE",
-        help="for fit: base of the fixed costs, microcontroller or phone (default: %(default)s)",
+        help="base of the fixed costs, microcontroller or phone (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:

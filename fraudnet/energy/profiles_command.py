@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fraudnet.energy.profiles import Profile, load_profile, profile_names
@@ -26,28 +27,25 @@ def list_profiles(folder: Path | None, *, as_json: bool) -> None:
         return
     table = Table(box=box.SIMPLE)
     table.add_column("--device", no_wrap=folder is None)  # a path may be longer than the line
-    for heading in ("what it is", "cores: clocks in MHz, supply", "runtime", "battery"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("what it is; clocks and supply of its cores; runtime; battery")
     for name, profile in profiles.items():
-        table.add_row(name, profile.description, _cores(profile), *_rest(profile))
+        table.add_row(name, escape("\n".join(_lines(profile))))
     Console().print(table)
 
 
-def _cores(profile: Profile) -> str:
-    lines = []
+def _lines(profile: Profile) -> list[str]:
+    lines = [profile.description]
     for name, cluster in profile.clusters.items():
         clocks = [point.clock_mhz for point in cluster.operating_points]
         ends = " to ".join(f"{clock:g}" for clock in sorted({min(clocks), max(clocks)}))
         supply = "" if cluster.supply_voltage_v is None else f", {cluster.supply_voltage_v:g} V"
-        lines.append(f"{name}: {ends}{supply}")
-    return "\n".join(lines)
-
-
-def _rest(profile: Profile) -> tuple[str, str]:
-    runs_on = f" on {profile.accelerator}: no counted tier" if profile.accelerator else ""
-    battery = profile.battery
-    held = f"{battery.capacity_mah:g} mAh, {battery.voltage_v:g} V" if battery else "none"
-    return profile.runtime + runs_on, held
+        lines.append(f"{name}: {ends} MHz{supply}")
+    lines.append(f"runtime: {profile.runtime}")
+    if profile.accelerator:
+        lines.append(f"on {profile.accelerator}: no counted tier")
+    if profile.battery:
+        lines.append(f"{profile.battery.capacity_mah:g} mAh, {profile.battery.voltage_v:g} V")
+    return lines
 
 
 def _dictionary(name: str, profile: Profile) -> dict[str, object]:

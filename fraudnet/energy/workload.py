@@ -1,6 +1,5 @@
 """One inference of any .tflite, to be made over and over."""
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +7,19 @@ from typing import Any
 import numpy as np
 
 from fraudnet.device.artifact import open_artifact
+from fraudnet.device.tail import CONTRACT
 from fraudnet.energy.counting import count_file
 from fraudnet.errors import InputError
 from fraudnet.latency.bench import open_with_windows
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether a file has, or once had, an artifact's documents; TFLite's metadata is a zip too.
+
+    Args:
+        path: a file that can be read.
+    """
+    return CONTRACT.encode() in path.read_bytes()
 
 
 def inference_of(path: Path, threads: int = 1) -> Callable[[], object]:
@@ -25,12 +34,12 @@ def inference_of(path: Path, threads: int = 1) -> Callable[[], object]:
         InputError: another .tflite is damaged, or the runtime does not load it.
         DeviceInputError: no TFLite runtime is installed.
     """
-    if zipfile.is_zipfile(path):
+    count_file(path)  # a damaged file crashes the runtime
+    if is_artifact(path):
         windows = open_with_windows(path).windows
         network = open_artifact(path, threads=threads).network
         first = {name: values[:1] for name, values in windows.items()}
         return lambda: network.run(first)
-    count_file(path)  # a damaged file crashes the runtime
     from ai_edge_litert.interpreter import Interpreter
 
     try:

@@ -3,19 +3,23 @@ import json
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from matplotlib.image import imread
 
+from fraudnet.device.errors import ArtifactError
 from fraudnet.energy.command import add_arguments, run
+from fraudnet.energy.workload import inference_of
 from fraudnet.errors import CheckFailed, InputError
 from tests.energy.handmade import Made, Step, make_file
 from tests.energy.measured import made_measurements, write_table
 from tests.energy.test_profiles import board
 
 OP = schema.BuiltinOperator
+ARTIFACT = Path(__file__).parents[1] / "artifact" / "version_1.tflite"
 
 
 @pytest.fixture
@@ -235,8 +239,30 @@ def test_a_picture_is_drawn(model: Path, tmp_path: Path, more: list[str]) -> Non
     assert imread(path).shape == (750, 1800, 4)
 
 
+@pytest.mark.parametrize("damage", ["a byte of a weight", "the end cut off"])
+def test_a_damaged_artifact_is_not_counted(damage: str, tmp_path: Path) -> None:
+    content = bytearray(ARTIFACT.read_bytes())
+    if damage == "the end cut off":
+        del content[-100:]
+    else:
+        content[content.index(b"contract.json") // 2] ^= 1
+    path = tmp_path / "damaged.tflite"
+    path.write_bytes(content)
+    assert call(ARTIFACT) == 0
+    with pytest.raises(ArtifactError, match="damaged"):
+        call(path)
+
+
+def test_a_zip_of_other_documents_makes_no_artifact(known_model: Path) -> None:
+    """As TFLite's metadata does, whose zip holds labels."""
+    with zipfile.ZipFile(known_model, "a") as archive:
+        archive.writestr("labels.txt", "fraud")
+    assert call(known_model, "--json") == 0
+    inference_of(known_model)()
+
+
 def test_profiles_are_listed_with_ones_own(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = board(tmp_path)
     assert call("profiles", tmp_path, "--json") == 0
@@ -247,6 +273,9 @@ def test_profiles_are_listed_with_ones_own(
     assert listed[own]["battery"]["capacity_mah"] == 1000
     assert call("profiles") == 0
     assert "no counted tier" in printed(capsys)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert call("profiles") == 0
+    assert "syntiant_9120_0v9_30mhz (HiFi3 + M0)" in capsys.readouterr().out
     with pytest.raises(InputError, match="no such folder"):
         call("profiles", tmp_path / "nowhere")
 
