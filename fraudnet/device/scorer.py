@@ -117,8 +117,8 @@ class Scorer:
 
         Raises:
             ConflictError: its id is stored with other content.
-            TransactionError: it holds, or the network gives, what is no finite number; its time is
-                more than a day ahead, or before the history that is kept.
+            TransactionError: its amount or the network's answer is not finite; its time is more
+                than a day ahead, or before the history that is kept.
             StoreError: SQLite fails; nothing is stored.
         """
         start_ns = time.perf_counter_ns()

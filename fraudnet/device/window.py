@@ -56,17 +56,10 @@ class Window:
             reputation: counts by statistic as known at its time; {} = unknown.
 
         Raises:
-            TransactionError: a number is too large for the network, or none.
+            TransactionError: a number is too large for the network, or the amount is none.
         """
         try:
-            numbers = self.numbers(transaction, reputation)
-            # Some processors' minimum and maximum turn NaN into a number: no answer would tell.
-            if not math.isfinite(sum(numbers)):
-                raise TransactionError(
-                    f"transaction {transaction.transaction_id!r}: the network reads {numbers}; "
-                    "expected finite numbers"
-                )
-            return self._row.pack(self._mark, *numbers)
+            return self._row.pack(self._mark, *self.numbers(transaction, reputation))
         except (OverflowError, struct.error) as error:
             raise TransactionError(
                 f"transaction {transaction.transaction_id!r}: a number is too large for the "
@@ -186,7 +179,7 @@ def _encoder(entry: Input) -> Encoder:
 def _encoder_of_kind(entry: Input) -> Encoder:
     match entry.kind:
         case "amount":
-            return lambda transaction, _: transaction.amount
+            return _amount
         case "day":
             return lambda transaction, _: transaction.timestamp_us // DAY_US
         case "second":
@@ -201,6 +194,16 @@ def _encoder_of_kind(entry: Input) -> Encoder:
         case _:
             statistic = entry.statistic
             return lambda _, reputation: reputation.get(statistic, UNKNOWN_COUNT)
+
+
+def _amount(transaction: Transaction, _: Mapping[str, int]) -> float:
+    """The amount; some processors' minimum and maximum make of NaN an answer that looks right."""
+    if not math.isfinite(transaction.amount):
+        raise TransactionError(
+            f"transaction {transaction.transaction_id!r}: amount is {transaction.amount}; "
+            "expected finite"
+        )
+    return transaction.amount
 
 
 def _position(

@@ -1,6 +1,7 @@
 """The scorer against a naive model: a list, sorted anew for every transaction."""
 
 import json
+import math
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -238,9 +239,13 @@ def test_case_holds_the_window_oldest_first(artifact: Path, tmp_path: Path) -> N
     assert window[-2]["reputation"] == {"count_7d": 3, "fraud_7d": 1}
 
 
-def test_a_transaction_without_a_finite_answer_is_not_stored(scorer: Scorer) -> None:
-    with pytest.raises(TransactionError, match="expected finite"):
-        scorer.score(transaction(1, amount=float("nan")))
+@pytest.mark.parametrize("amount", [math.nan, math.inf, -math.inf])
+def test_an_amount_that_is_not_finite_is_refused(scorer: Scorer, amount: float) -> None:
+    odd = transaction(1, amount=amount)
+    with pytest.raises(TransactionError, match=f"amount is {amount}; expected finite"):
+        scorer.score(odd)
+    with pytest.raises(TransactionError, match=f"amount is {amount}; expected finite"):
+        scorer.add_history([odd])
     assert scorer.add_history([transaction(1)]) == 1
 
 
