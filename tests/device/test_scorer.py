@@ -24,6 +24,7 @@ from fraudnet.device import (
     Transaction,
     TransactionError,
 )
+from fraudnet.device.runtime import Network
 from fraudnet.device.statements import HISTORY
 from fraudnet.device.store import Score, Store
 from tests.device.conftest import THRESHOLD, contract, vectors, with_tail, write_snapshot
@@ -246,6 +247,19 @@ def test_an_amount_that_is_not_finite_is_refused(scorer: Scorer, amount: float) 
         scorer.score(odd)
     with pytest.raises(TransactionError, match=f"amount is {amount}; expected finite"):
         scorer.add_history([odd])
+    assert scorer.add_history([transaction(1)]) == 1
+
+
+@pytest.mark.parametrize("answer", [(math.nan, 1.0), (0.5, math.inf)])
+def test_a_transaction_without_a_finite_answer_is_not_stored(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch, answer: tuple[float, float]
+) -> None:
+    """What makes a network answer so differs between processors, so it is put in its mouth."""
+    given = dict(zip(("fraud_probability", "ood_distance"), answer, strict=True))
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "run", lambda *_: given)
+        with pytest.raises(TransactionError, match="the network answers"):
+            scorer.score(transaction(1))
     assert scorer.add_history([transaction(1)]) == 1
 
 
