@@ -201,6 +201,11 @@ def _forget(database: "CaseDatabase", arguments: argparse.Namespace) -> None:
         "erased; imports will leave the account out. The devices' own stores and exported files "
         "still hold what they held."
     )
+    if not erased.cases:
+        print(
+            "  No case of this account is there: if one should be, give the id as `fraudnet cases "
+            "list` shows it, of a device that hashes ids the hash"
+        )
 
 
 _ACTIONS: dict[str, Callable[["CaseDatabase", argparse.Namespace], None]] = {

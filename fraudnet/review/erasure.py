@@ -6,11 +6,10 @@ from sqlalchemy import text
 
 from fraudnet.errors import InputError
 from fraudnet.review.database import CaseDatabase
-from fraudnet.review.importing import FORGOTTEN, account_hash
+from fraudnet.review.importing import account_hash
 from fraudnet.review.leases import clock_us
-from fraudnet.review.text import brief, stored_text
+from fraudnet.review.text import stored_text
 
-_SHOWN = 60  # characters of an id
 _STEPS = {
     "cases": """
 UPDATE cases SET account_id = NULL, erased_at_us = :now_us, assigned_to = NULL,
@@ -52,8 +51,7 @@ def forget_account(database: CaseDatabase, account_id: str, now_us: int | None =
         now_us: the moment, microseconds since 1970-01-01 UTC; the clock's if None.
 
     Raises:
-        InputError: the account is empty, or has no case here and was not erased before; or the
-            database cannot be used.
+        InputError: the account is empty, or the database cannot be used.
     """
     key = bytes.fromhex(database.meta("erasure_key"))
     account = stored_text(account_id)
@@ -66,12 +64,6 @@ def forget_account(database: CaseDatabase, account_id: str, now_us: int | None =
             name: connection.execute(text(step), _used(step, values)).rowcount
             for name, step in _STEPS.items()
         }
-        if not counts["cases"] and not connection.execute(FORGOTTEN, hashed).scalar():
-            raise InputError(
-                f"{database.place}: no case of account {brief(account, _SHOWN)!r} is there, and "
-                "nothing was erased; give its id as `fraudnet cases list` shows it, of a device "
-                "that hashes ids the hash"
-            )
         connection.execute(_REMEMBER, hashed)
     database.vacuum()
     return Forgotten(counts["cases"], counts["flags"], counts["verdicts"])

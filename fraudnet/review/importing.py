@@ -31,7 +31,7 @@ _NAMES = (*Flag.__dataclass_fields__, "case_id", "device_id", "imported_at_us")
 _INSERT = text(
     f"INSERT INTO flags ({', '.join(_NAMES)}) VALUES ({', '.join(f':{n}' for n in _NAMES)})"  # noqa: S608  (names of ours)
 )
-FORGOTTEN = text("SELECT 1 FROM forgotten WHERE account_hash = :account_hash")
+_FORGOTTEN = text("SELECT 1 FROM forgotten WHERE account_hash = :account_hash")
 _CASE_OF = text(
     "SELECT flag_id, case_id FROM flags "
     "WHERE transaction_id = :transaction_id AND device_id = :device_id"
@@ -149,7 +149,7 @@ def _add(
     imported: Imported,
 ) -> bool:
     hashed = {"account_hash": account_hash(flag.account_id, erasure_key)}
-    if connection.execute(FORGOTTEN, hashed).scalar():
+    if connection.execute(_FORGOTTEN, hashed).scalar():
         imported.forgotten += 1
         return False
     named = {"transaction_id": flag.transaction_id}
