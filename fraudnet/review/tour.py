@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from queue import Empty, Queue
 from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -36,6 +40,8 @@ CASE_COLUMNS = [
     "fraud_probability", "ood_distance", "expected_loss",
 ]  # fmt: skip
 LOG = "log.txt"
+PATIENCE_SECONDS = 4.0
+"""So long a cell that says what is being done waits for it at most."""
 
 
 @dataclass
@@ -43,12 +49,20 @@ class Tour:
     """The way from transactions to a phone; the work goes on in a process beside this one.
 
     Each section waits for its step to be told (`fraudnet.review.tour_steps`), and for no later one.
+
+    Attributes:
+        source: the transactions.
+        folder: of the files that are made.
+        lines: that the work tells, as they come; None: it has ended.
+        told: results by step, in the order in which they came.
+        since: when the work began, on the monotonic clock.
     """
 
     source: Path
     folder: "TemporaryDirectory[str]"
-    process: "subprocess.Popen[str]"
-    told: dict[str, list[Any]] = field(default_factory=dict)
+    lines: "Queue[str | None]"
+    told: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    since: float = field(default_factory=time.monotonic)
 
     @cached_property
     def table(self) -> pa.Table:
@@ -99,16 +113,26 @@ class Tour:
             f"convolutions would take; it looks back on {found['receptive_field']} transactions."
         )
 
-    def learning(self, share: float) -> HTML:
-        """How far the training is, once it has gone through a share (0..1] of its passes."""
-        epoch = next(each for each in self._epochs() if each["number"] >= share * each["of"])
+    def meanwhile(self, step: str) -> HTML | None:
+        """Wait for a step, but not for long; what is being done, if it is not there by then."""
+        if self._read(lambda: bool(self.told[step]), PATIENCE_SECONDS):
+            return None
+        return paragraph(f"{self._doing()}.")
+
+    def learning(self) -> HTML:
+        """Wait for the training, but not for long; how far it is."""
+        self._read(self._learnt, PATIENCE_SECONDS)
+        if not self.told["epoch"]:
+            return paragraph(f"{self._doing()}.")
+        last = self.told["epoch"][-1]
         return paragraph(
-            f"After pass {epoch['number']} of {epoch['of']} the loss is {epoch['loss']:.4f}."
+            f"After pass {last['number']} of {last['of']} the loss is {last['loss']:.4f}."
         )
 
     def learning_curve(self) -> go.Figure:
         """The loss of every pass."""
-        return tour_figures.learning_figure(list(self._epochs()))
+        self._read(self._learnt)
+        return tour_figures.learning_figure(self.told["epoch"])
 
     def spectra(self) -> go.Figure:
         """How many directions the 1x1 layers make use of."""
@@ -150,28 +174,32 @@ class Tour:
         cases = CaseDatabase(self._step("cases")["database"])
         return table(list_cases(cases)[CASE_COLUMNS], rows)
 
-    def _epochs(self) -> Iterator[dict[str, Any]]:
-        number = 0
-        while True:
-            self._wait("epoch", number)
-            epoch = self.told["epoch"][number]
-            yield epoch
-            number += 1
-            if number == epoch["of"]:
-                return
+    def _learnt(self) -> bool:
+        epochs = self.told["epoch"]
+        return bool(epochs) and epochs[-1]["number"] == epochs[-1]["of"]
+
+    def _doing(self) -> str:
+        begun = self.told["begun"] or ["the work begins"]
+        return f"{time.monotonic() - self.since:.0f} s gone by; {begun[-1]}"
 
     def _step(self, name: str) -> Any:  # noqa: ANN401
-        self._wait(name, 0)
+        self._read(lambda: bool(self.told[name]))
         return self.told[name][0]
 
-    def _wait(self, name: str, number: int) -> None:
-        """Read what is told until a step's result of a number, from 0, is there."""
-        while len(self.told.get(name, [])) <= number:
-            line = self.process.stdout.readline() if self.process.stdout else ""
-            if not line:
-                raise CheckFailed(f"the tour's work ended before its step {name!r}: {self._why()}")
+    def _read(self, enough: Callable[[], bool], seconds: float | None = None) -> bool:
+        """Read what is told until it is enough, or for so many seconds; whether it was enough."""
+        end = None if seconds is None else time.monotonic() + seconds
+        while not enough():
+            try:
+                line = self.lines.get(timeout=end and max(0.0, end - time.monotonic()))
+            except Empty:
+                return False
+            if line is None:
+                self.lines.put(None)  # so that the next cell is told, too
+                raise CheckFailed(f"the tour's work ended early: {self._why()}")
             found = json.loads(line)
-            self.told.setdefault(found["step"], []).append(found["result"])
+            self.told[found["step"]].append(found["result"])
+        return True
 
     def _why(self) -> str:
         said = (Path(self.folder.name) / LOG).read_text(encoding="utf-8", errors="replace")
@@ -208,4 +236,14 @@ def begin_tour(source: Path = SAMPLE) -> Tour:
             cwd=folder.name,
             env=environment,
         )
-    return Tour(found.resolve(), folder, process)
+    lines: Queue[str | None] = Queue()
+    Thread(target=_pass_on, args=(process, lines), daemon=True).start()
+    return Tour(found.resolve(), folder, lines)
+
+
+def _pass_on(process: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:
+    """Put each line where it can be waited for with a limit; None when the work has ended."""
+    with process:
+        for line in process.stdout or ():
+            lines.put(line)
+    lines.put(None)

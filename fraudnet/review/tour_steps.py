@@ -46,7 +46,7 @@ def walk(source: Path, folder: Path, tell: Tell, settings: tuple[str, ...] = SET
     """From the sample's transactions to flagged cases, telling of each step.
 
     Told in this order: windows, network, epoch (as many as there are), spectra, calibration,
-    distance, artifact, cases.
+    distance, artifact, cases; and before what takes seconds, as "begun", what that is.
 
     Args:
         source: labelled transactions in canonical columns, with `fraud_kind`.
@@ -58,6 +58,7 @@ def walk(source: Path, folder: Path, tell: Tell, settings: tuple[str, ...] = SET
         InputError: the transactions cannot be used.
         CheckFailed: the artifact differs from Keras.
     """
+    tell("begun", "the libraries are loaded and the transactions read")
     from fraudnet.network.network import build_network
     from fraudnet.training.experiment import load_experiment
     from fraudnet.training.prepare import prepare
@@ -71,12 +72,15 @@ def walk(source: Path, folder: Path, tell: Tell, settings: tuple[str, ...] = SET
     from fraudnet.training.describe_command import as_dictionary
 
     tell("network", as_dictionary(describe(untrained)))
+    tell("begun", "the network's step is compiled for this machine")
     trained = train(prepared, watch=lambda _: _Told(tell))
     tell("spectra", _spectra(prepared, trained))
     predicted, distance = _validated(prepared, trained)
     tell("calibration", _reliability(predicted))
     tell("distance", _distances(trained, predicted, distance))
+    tell("begun", "the network is converted, and compared with Keras")
     tell("artifact", _artifact(trained, folder / "fraud.tflite"))
+    tell("begun", "the last days are scored as a phone would")
     tell("cases", _cases(prepared, trained, folder))
 
 
@@ -127,7 +131,7 @@ class _Told:
         self._tell("epoch", {"number": number + 1, "of": self._epochs, "loss": loss})
 
     def end(self) -> None:
-        pass
+        self._tell("begun", "the distance, the calibration and the threshold are fitted")
 
 
 def _spectra(prepared: "Prepared", trained: "Trained") -> dict[str, list[float]]:
