@@ -114,14 +114,15 @@ class DeviceStore:
             self.device_id = stored_text(device_id or self._own_id(connection))
             self.has_verdicts = "verdicts" in self._tables(connection)
 
-    def flagged_ids(self) -> list[str]:
-        """Transaction ids of all that was flagged, in the order of its cases."""
+    def flagged(self) -> dict[str, float]:
+        """Fraud probability of each transaction that was flagged, in the order of the cases."""
         with self._connect() as connection:
             rows = connection.execute(
-                "SELECT transaction_id FROM cases JOIN transactions USING (transaction_id) "
+                "SELECT transaction_id, fraud_probability "
+                "FROM cases JOIN transactions USING (transaction_id) "
                 "WHERE fraud_probability IS NOT NULL ORDER BY case_id"
             )
-            return [transaction_id for (transaction_id,) in rows]
+            return dict(rows)
 
     def flags(self, transaction_ids: Sequence[str]) -> list[Flag]:
         """The flags of some transactions, in their order.

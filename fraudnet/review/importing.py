@@ -27,6 +27,7 @@ _STORED = text(
     "SELECT account_id, timestamp_us, amount, counterparty_id, device_id, fraud_probability "
     "FROM flags WHERE transaction_id = :transaction_id"
 )
+_SCORED = text("SELECT transaction_id, fraud_probability FROM flags WHERE device_id = :device_id")
 _NAMES = (*Flag.__dataclass_fields__, "case_id", "device_id", "imported_at_us")
 _INSERT = text(
     f"INSERT INTO flags ({', '.join(_NAMES)}) VALUES ({', '.join(f':{n}' for n in _NAMES)})"  # noqa: S608  (names of ours)
@@ -40,7 +41,7 @@ _CASE_OF = text(
 
 @dataclass(frozen=True)
 class OtherScore:
-    """A transaction that two devices flagged, and not by the same score; the first stays."""
+    """A transaction that was flagged twice, and not by the same score; the first stays."""
 
     transaction_id: str
     fraud_probability: float
@@ -58,7 +59,8 @@ class Imported:
         conflicting: transaction ids that are there with another account, time, amount or
             counterparty; the first that came stays.
         forgotten: flags of accounts that were erased from the database, left out.
-        other_scores: of those that were there before, by another device's other score.
+        other_scores: of those that were there before with another score, of this device or of
+            another.
         verdicts: older verdicts of the store that were new.
         account_ids_hashed: whether the store holds keyed hashes in their place.
     """
@@ -87,10 +89,10 @@ def import_store(database: CaseDatabase, store: DeviceStore, now_us: int | None 
         InputError: the store or the database cannot be used.
     """
     with database.read() as connection:
-        query = text("SELECT transaction_id FROM flags WHERE device_id = :device_id")
-        there = set(connection.execute(query, {"device_id": store.device_id}).scalars())
-    flagged = store.flagged_ids()
-    new = [each for each in flagged if stored_text(each) not in there]
+        rows = connection.execute(_SCORED, {"device_id": store.device_id}).all()
+        there = {row.transaction_id: row.fraud_probability for row in rows}
+    flagged = store.flagged()
+    new = [each for each, score in flagged.items() if there.get(stored_text(each)) != score]
     flags = (flag for some in _batches(new) for flag in store.flags(some))
     imported = add_flags(database, store.device_id, flags, store.account_key, now_us)
     imported.known += len(flagged) - len(new)

@@ -102,7 +102,7 @@ def test_conflicts_are_said(
 ) -> None:
     team = tmp_path / "reviews.sqlite"
     store = DeviceStore(device_path)
-    (theirs,) = store.flags(store.flagged_ids()[1:2])
+    (theirs,) = store.flags([list(store.flagged())[1]])
     other = replace(theirs, fraud_probability=0.875)
     add_flags(CaseDatabase(team, create=True), "phone", [flag(0, name="t-0-17"), other])
     told = said(capsys, "cases", "import", device_path, "--into", team)

@@ -228,6 +228,23 @@ def test_a_transaction_that_two_devices_flag_keeps_the_first_score_and_the_other
 
 
 @both
+def test_a_store_that_was_scored_again_keeps_the_first_scores_and_the_others_are_told(
+    empty: CaseDatabase, device_path: Path
+) -> None:
+    store = DeviceStore(device_path)
+    first = import_store(empty, store)
+    name, score = next(iter(store.flagged().items()))
+    with closing(sqlite3.connect(device_path)) as connection, connection:
+        connection.execute(
+            "UPDATE transactions SET fraud_probability = 0.99 WHERE transaction_id = ?", (name,)
+        )
+    again = import_store(empty, store)
+    assert (again.flags, again.known) == (0, first.flags)
+    assert again.other_scores == [OtherScore(name, 0.99, store.device_id, score)]
+    assert import_store(empty, store).other_scores == again.other_scores
+
+
+@both
 def test_an_account_without_a_case_is_left_out_from_then_on(database: CaseDatabase) -> None:
     before = list_cases(database, now_us=0)
     for account in ("", " \n"):
