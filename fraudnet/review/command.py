@@ -1,6 +1,7 @@
 """`fraudnet review`: the notebooks as pages, and the labels that the verdicts make."""
 
 import argparse
+import os
 from pathlib import Path
 
 from fraudnet.errors import InputError
@@ -94,7 +95,10 @@ def _page(arguments: argparse.Namespace) -> int:
     place = arguments.store if is_url else str(Path(arguments.store).resolve())
     variables = {"FRAUDNET_CASES": place}
     if arguments.action == "quality":
+        from fraudnet.review.quality_sources import open_quality
+
         variables = quality_environment(arguments, place)
+        open_quality(os.environ | variables)  # likewise
     else:
         for path, variable, what in (
             (arguments.artifact, "FRAUDNET_ARTIFACT", "the .tflite that scored"),

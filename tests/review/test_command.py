@@ -55,6 +55,19 @@ def test_the_budget_is_a_number_of_alerts(empty_path: Path, tmp_path: Path, budg
         run(arguments)
 
 
+@pytest.mark.parametrize("option", ["--artifact", "--device-store", "--scores"])
+def test_what_the_quality_page_is_made_from_is_refused_before_the_notebook_runs(
+    option: str, empty_path: Path, tmp_path: Path
+) -> None:
+    odd = tmp_path / "odd"
+    odd.write_text("no such thing")
+    page = tmp_path / "page.html"
+    arguments = ("quality", "--store", str(empty_path), "--html", str(page), option, str(odd))
+    with pytest.raises(InputError, match=str(odd)):
+        run(parse(*arguments))
+    assert not page.exists()
+
+
 def test_missing_database(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no case database there"):
         run(parse("--store", str(tmp_path / "none"), "--html", str(tmp_path / "page.html")))
