@@ -119,9 +119,10 @@ class Tour:
             return None
         return paragraph(f"{self._doing()}.")
 
-    def learning(self) -> HTML:
-        """Wait for the training, but not for long; how far it is."""
-        self._read(self._learnt, PATIENCE_SECONDS)
+    def learning(self) -> HTML | None:
+        """Wait for the training, but not for long; how far it is, if it is not over by then."""
+        if self._read(self._learnt, PATIENCE_SECONDS):
+            return None
         if not self.told["epoch"]:
             return paragraph(f"{self._doing()}.")
         last = self.told["epoch"][-1]

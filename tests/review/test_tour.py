@@ -62,7 +62,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_step_is_on_the_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     shown = text.count('class="jp-OutputArea-child')
-    silent = [cell for cell in code_cells() if "meanwhile" in cell.source]  # if it was done already
+    silent = [cell for cell in code_cells() if re.search(r"meanwhile|learning\(", cell.source)]
     assert len(code_cells()) - len(silent) <= shown <= len(code_cells())
     for title in TITLES:
         assert f'"text":"{title}' in text
@@ -122,7 +122,7 @@ def test_a_cell_says_how_far_the_training_is(told: Callable[..., Tour]) -> None:
     assert said(told().learning()).endswith("the work begins.")
     assert said(told(epoch(1), epoch(2)).learning()) == "After pass 2 of 3 the loss is 0.2500."
     whole = told(epoch(1), epoch(2), epoch(3))
-    assert said(whole.learning()) == "After pass 3 of 3 the loss is 0.1667."
+    assert whole.learning() is None
     assert list(whole.learning_curve().data[0].x) == [1, 2, 3]
 
 
