@@ -165,9 +165,13 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _history(arguments: argparse.Namespace) -> None:
+    found = False
     with _store(arguments) as store:
         for held in _records(arguments, store).history(arguments.account):
             print(held.line())
+            found = True
+    if not found:
+        print(f"notice: {arguments.store} holds nothing of this account", file=sys.stderr)
 
 
 def _export(arguments: argparse.Namespace) -> None:

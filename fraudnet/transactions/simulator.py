@@ -69,6 +69,11 @@ class SimulatorConfig:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {low}")
+        if self.days > (most := (dt.date.max - self.start).days):
+            raise InputError(
+                f"days is {self.days}; it must be at most {most} from {self.start} on, for a year "
+                "has four digits"
+            )
         if not 0 < self.transactions_per_day <= 1000:
             raise InputError(
                 f"transactions_per_day is {self.transactions_per_day}; "

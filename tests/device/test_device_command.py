@@ -70,6 +70,16 @@ def test_history_export_and_forget(artifact: Path, device: Device) -> None:
     assert b"t1\0" not in device.store.read_bytes()
 
 
+def test_history_of_an_account_that_is_not_there_says_so(artifact: Path, device: Device) -> None:
+    filled(artifact, device.store)
+    given = argparse.ArgumentParser()
+    add_arguments(given)
+    assert run(given.parse_args(["history", "nobody", "--store", str(device.store)])) == 0
+    said = device.capture.readouterr()
+    assert said.out == ""
+    assert said.err == f"notice: {device.store} holds nothing of this account\n"
+
+
 def test_forget_names_what_it_does_not_erase(artifact: Path, device: Device) -> None:
     filled(artifact, device.store)
     quarantine = Path(f"{device.store}.quarantine.jsonl")

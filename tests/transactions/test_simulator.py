@@ -146,6 +146,14 @@ def test_a_value_out_of_range_is_named(key: str, value: float) -> None:
         SimulatorConfig(**{key: value})  # type: ignore[arg-type]
 
 
+def test_the_last_day_is_before_the_year_10000() -> None:
+    start = dt.date(9999, 12, 1)
+    with pytest.raises(InputError, match="days is 31; it must be at most 30 from 9999-12-01 on"):
+        SimulatorConfig(days=31, start=start)
+    last = simulate(SimulatorConfig(20, 20, 30, start))["timestamp"].to_pylist()[-1]
+    assert last.year == 9999
+
+
 def test_a_kind_of_fraud_keeps_to_its_days_at_its_rate() -> None:
     """Runs begin on its days; the last may go on for 12 gaps of 2 hours."""
     days = {"stolen_card": (30, 60), "card_testing": (0, 15)}
