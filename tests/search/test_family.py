@@ -83,6 +83,7 @@ def test_sizes_that_cannot_be(capsys: pytest.CaptureFixture[str], tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_family_from_data_to_chart(
     payments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
