@@ -17,8 +17,8 @@ A 1x1 layer of C to F channels becomes two, C to r and r to F, wherever r (C + F
 --energy    each layer has the lowest rank that retains this share of its energy
 --macs      all 1x1 layers together take at most this share of their multiply-accumulates; ranks
             are those that lose the least energy in all
---search    likewise, but ranks are those with which the loss on validation rows rises least, by
-            measuring each layer alone at several ranks
+--search    likewise, but ranks are those with which the answers to validation rows change least,
+            by measuring each layer alone at several ranks
 Energy is of what the layers answer on the training rows or, with --plain, of their kernels. What
 is written is a network as `fraudnet train` writes it: go on with evaluate, threshold, export.
 

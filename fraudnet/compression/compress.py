@@ -46,8 +46,8 @@ class Plan:
 
     Attributes:
         by: `energy`: every layer retains a share of its own; `macs`: all layers within a share of
-            their multiply-accumulates, the least energy being lost; `search`: likewise, the loss on
-            validation rows rising least.
+            their multiply-accumulates, the least energy being lost; `search`: likewise, the
+            answers to validation rows changing least.
         share: of the energy or the multiply-accumulates, between 0 and 1.
         whiten: whether the energy is that of the layers' answers, not of their kernels.
         epochs: of fine-tuning; 0: none.

@@ -128,7 +128,7 @@ def ranks_to_try(spectrum: Spectrum, shares: Sequence[float]) -> list[int]:
 def interpolated(measured: Mapping[int, float], ranks: Sequence[int]) -> dict[int, float]:
     """Damage at ranks from that at others: never negative, and less the higher the rank.
 
-    A measurement is noisy: a layer may seem to do better without some of its directions.
+    By measurement, a layer may seem to do better without some of its directions.
 
     Args:
         measured: by rank, at least one.
