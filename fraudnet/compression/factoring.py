@@ -14,7 +14,7 @@ from fraudnet.training.fitting import Progress, TrainingConfig, fit_network
 from fraudnet.training.scoring import predict_rows
 from fraudnet.windows.labels import KnownRows
 
-RATE_SHARE = 0.3
+RATE_SHARE = 0.03
 """Of the training's peak rate: the weights are near to what they should be."""
 
 
@@ -44,14 +44,15 @@ def approximated(
 def factored(network: Network, spectra: Mapping[str, Spectrum], ranks: Ranks) -> Network:
     """A network whose layers are two factors where a rank is given; the rest is copied.
 
-    But for the distance, which is fitted anew to what the factors give.
+    But for the distance, which is fitted anew to what the factors give; and there is no dropout,
+    which would keep it from what the whole network answers.
 
     Args:
         network: of whole layers; left as it is.
         spectra: of its layers.
         ranks: by layer.
     """
-    config = network.config.model_copy(update={"ranks": dict(ranks)})
+    config = network.config.model_copy(update={"ranks": dict(ranks), "dropout": 0.0})
     made = build_network(config, network.specification, network.calibration.knot_count)
     whole = network.pointwise
     for name, layer in made.pointwise.items():

@@ -63,7 +63,7 @@ def test_what_is_not_named_is_copied_whole(
 ) -> None:
     ranks = {"block0_expand": 2, "block1_squeeze_reduce": 1}
     made = factored(network, both["plain"], ranks)
-    assert made.config == network.config.model_copy(update={"ranks": ranks})
+    assert made.config == network.config.model_copy(update={"ranks": ranks, "dropout": 0.0})
     for name, layer in made.pointwise.items():
         assert isinstance(layer, LowRankConv1x1 if name in ranks else Conv1x1)
     other = [weight for weight in made.scores.weights if "/down/" not in weight.path]

@@ -88,6 +88,8 @@ def opened(folder: Path, name: str) -> optuna.Study:
     return optuna.load_study(storage=f"sqlite:///{folder / STORAGE}", study_name=name)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_each_trial_is_a_run_under_the_sweep_s(swept: Swept, store: str) -> None:
     client = mlflow.MlflowClient(store)
     parent, runs = client.get_run(swept.mlflow_run_id), children(client, swept.mlflow_run_id)
@@ -106,11 +108,13 @@ def test_each_trial_is_a_run_under_the_sweep_s(swept: Swept, store: str) -> None
     assert len({run.data.params["training.learning_rate"] for run in runs}) == 3
 
 
+@pytest.mark.slow
 def test_the_test_period_is_not_touched(swept: Swept, store: str) -> None:
     runs = children(mlflow.MlflowClient(store), swept.mlflow_run_id)
     assert [name for run in runs for name in run.data.metrics if name.startswith("test")] == []
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_experiment_itself(swept: Swept, base: Experiment) -> None:
     first = opened(swept.experiment.parent, "own").trials[0].params
     assert first["training.learning_rate"] == base.training.learning_rate
@@ -136,6 +140,7 @@ def test_the_best_is_an_experiment_that_gives_what_the_trial_gave(
     assert measured == pytest.approx(swept.average_precision, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_the_same_call_adds_nothing_and_more_trials_go_on(
     swept: Swept, prepared: Prepared, base: Experiment, space: Space, store: str
 ) -> None:
@@ -147,6 +152,7 @@ def test_the_same_call_adds_nothing_and_more_trials_go_on(
     assert len(children(mlflow.MlflowClient(store), swept.mlflow_run_id)) == 4
 
 
+@pytest.mark.slow
 def test_another_question_is_refused(
     swept: Swept, prepared: Prepared, base: Experiment, space: Space
 ) -> None:
@@ -161,6 +167,7 @@ def test_another_question_is_refused(
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_is_worse_than_the_median_is_pruned(
     prepared: Prepared, base: Experiment, tmp_path: Path, store: str
 ) -> None:
@@ -231,6 +238,7 @@ def test_two_at_once_are_refused(
             sweep(prepared, base, space, SweepConfig("own", 1), tmp_path)
 
 
+@pytest.mark.slow
 def test_no_account_is_named(swept: Swept, store: str, world: World) -> None:
     names = identifiers(world)
     runs = Path(store.removeprefix("sqlite:///")).parent

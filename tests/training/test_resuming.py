@@ -73,7 +73,7 @@ def weights(network: Network) -> list[bytes]:
 @pytest.mark.parametrize(
     ("changes", "epochs"),
     [
-        (WATCHED, 1),
+        pytest.param(WATCHED, 1, marks=pytest.mark.slow, id="while it is watched"),
         pytest.param(WATCHED, 4, marks=pytest.mark.slow, id="while it is refitted"),
         pytest.param({}, 3, marks=pytest.mark.slow, id="plain"),
         pytest.param({**WATCHED, "refit": False}, 2, marks=pytest.mark.slow, id="not refitted"),
