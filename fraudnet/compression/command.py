@@ -19,8 +19,9 @@ A 1x1 layer of C to F channels becomes two, C to r and r to F, wherever r (C + F
             are those that lose the least energy in all
 --search    likewise, but ranks are those with which the answers to validation rows change least,
             by measuring each layer alone at several ranks
-Energy is of what the layers answer on the training rows or, with --plain, of their kernels. What
-is written is a network as `fraudnet train` writes it: go on with evaluate, threshold, export.
+Energy is of what the layers answer on the training rows, frauds weighing as much as genuine ones,
+or, with --plain, of their kernels. What is written is a network as `fraudnet train` writes it: go
+on with evaluate, threshold, export.
 
 exit status: 0 done, 2 wrong input
 

@@ -98,7 +98,7 @@ def _page(arguments: argparse.Namespace) -> int:
         from fraudnet.review.quality_sources import open_quality
 
         variables = quality_environment(arguments, place)
-        open_quality(os.environ | variables)  # likewise
+        open_quality(os.environ | variables)  # refused before the notebook starts
     else:
         for path, variable, what in (
             (arguments.artifact, "FRAUDNET_ARTIFACT", "the .tflite that scored"),

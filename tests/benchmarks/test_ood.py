@@ -150,7 +150,6 @@ def test_wrong_input_ends_in_one_line(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_command_prints_both_tables_and_writes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,7 +159,6 @@ def test_options_that_cannot_be(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("store")
 def test_search_from_data_to_coefficients(
     payments: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -89,7 +89,6 @@ def opened(folder: Path, name: str) -> optuna.Study:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_each_trial_is_a_run_under_the_sweep_s(swept: Swept, store: str) -> None:
     client = mlflow.MlflowClient(store)
     parent, runs = client.get_run(swept.mlflow_run_id), children(client, swept.mlflow_run_id)
@@ -122,7 +121,6 @@ def test_the_first_trial_is_the_experiment_itself(swept: Swept, base: Experiment
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_best_is_an_experiment_that_gives_what_the_trial_gave(
     swept: Swept, payments: Path, base: Experiment
 ) -> None:
@@ -207,7 +205,6 @@ def test_values_that_do_not_fit_each_other_are_given_up(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_time_ends_a_trial_which_is_begun_anew(
     prepared: Prepared, base: Experiment, space: Space, tmp_path: Path
 ) -> None:
