@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.handbook_features import handbook_features, with_reputation
+from benchmarks.handbook_oracle import Oracle
 from benchmarks.handbook_sequences import SequenceNetwork, build_cnn, build_lstm
 from benchmarks.handbook_task import Answer, Floats, Model, Remembered, Task
 from benchmarks.handbook_trees import LIGHTGBM, XGBOOST, Boosting, HandbookForest
 from fraudnet.windows.histories import Histories
 
-SHORT_TRAINING_DAYS = 28  # up to here an account has too few transactions for longer chunks
+# Few rows of many accounts a step: longer chunks, of fewer accounts, learnt less in as many passes.
+CHUNK_LENGTH, BATCH_CHUNKS = 32, 16
 
 
 def fit_fraudnet(task: Task) -> Answer:
@@ -25,16 +27,12 @@ def fit_fraudnet(task: Task) -> Answer:
     from fraudnet.training.fitting import TrainingConfig, fit_network
     from fraudnet.training.scoring import predict_rows
 
-    chunk_length = 64 if task.training_days <= SHORT_TRAINING_DAYS else 128
     keras.utils.clear_session()
     keras.utils.set_random_seed(task.seed)
     network = build_network(NetworkConfig(), task.histories.specification)
     begin = time.perf_counter()
-    fit_network(
-        network,
-        task.training,
-        TrainingConfig(chunk_length=chunk_length, seed=task.seed),
-    )
+    config = TrainingConfig(chunk_length=CHUNK_LENGTH, batch_chunks=BATCH_CHUNKS, seed=task.seed)
+    fit_network(network, task.training, config)
     seconds = time.perf_counter() - begin
     answers = predict_rows(network.logit, network.receptive_field, task.histories, task.test)
     return Answer(answers["logit"][:, 0], seconds, network.logit.count_params())
@@ -85,4 +83,5 @@ def contestants() -> dict[str, Contestant]:
         "lightgbm_reputation": Contestant(Boosting(LIGHTGBM, ours), reading, tuned=True),
         "lstm": Contestant(SequenceNetwork(build_lstm, features), sequences, tuned=True),
         "cnn": Contestant(SequenceNetwork(build_cnn, features), sequences, tuned=True),
+        "oracle": Contestant(Oracle(), ("benchmarks/handbook_oracle.py", "fraudnet/windows")),
     }
