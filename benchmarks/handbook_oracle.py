@@ -5,6 +5,7 @@ yet, on a terminal compromised this week, are ranked above the median, and half 
 """
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -129,7 +130,7 @@ class _Group:
         found = np.empty(len(self._order))
         edges = [*self.offsets.tolist(), len(self._order)]
         known, unlabelled = known[self._order], unlabelled[self._order]
-        for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        for begin, end in pairwise(edges):
             rows = slice(begin, end)
             found[self._order[rows]] = _posterior(
                 self._day[rows],

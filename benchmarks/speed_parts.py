@@ -70,6 +70,12 @@ VARIANTS = (
     Variant("open length, XLA", static=False),
     Variant("open length, without XLA", xla=False, static=False),
 )
+FIRST_WRITTEN = Variant(
+    "Keras's own layers, without XLA",
+    tuple(swap for variant in (VARIANTS[2], VARIANTS[4]) for swap in variant.swapped),
+    xla=False,
+)
+"""What one writes first: none of the decisions."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
-"""The Handbook's oracle: against every hypothesis in turn, and against a world drawn by its rules."""
+"""The Handbook's oracle: against all hypotheses, and against a world drawn by its rules."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from benchmarks.handbook_oracle import _posterior, fraud_probability
@@ -15,10 +17,11 @@ from fraudnet.windows.reputation import DAY_US
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
 ACCOUNTS, TERMINALS, DAYS = 1000, 4000, 150
+Array = NDArray[np.floating[Any] | np.integer[Any]]
 REPUTATION = Reputation(refresh="transaction")
 
 
-def simulated(seed: int) -> tuple[pa.Table, np.ndarray]:
+def simulated(seed: int) -> tuple[pa.Table, Array]:
     """Chapter 3 of the Handbook: transactions of some accounts, and which fraud each is."""
     rng = np.random.default_rng(seed)
     mean = rng.uniform(5, 100, ACCOUNTS)
@@ -51,7 +54,7 @@ def simulated(seed: int) -> tuple[pa.Table, np.ndarray]:
 
 
 @cache
-def world() -> tuple[Histories, np.ndarray, np.ndarray]:
+def world() -> tuple[Histories, Array, Array]:
     """Histories, each row's scenario and probability, the beginning left out."""
     table, scenario = simulated(3)
     histories = build_histories(table, FeatureSpecification(reputation=REPUTATION), 7.0)

@@ -14,7 +14,14 @@ import pytest
 
 from benchmarks import speed, speed_data, speed_windows
 from benchmarks.speed_data import Fold, load_fold
-from benchmarks.speed_parts import VARIANTS, Variant, build_variant, time_variants
+from benchmarks.speed_parts import (
+    FIRST_WRITTEN,
+    VARIANTS,
+    Timing,
+    Variant,
+    build_variant,
+    time_variants,
+)
 from benchmarks.speed_windows import Fit, race
 from fraudnet.network.network import NetworkConfig
 from fraudnet.training.fitting import TrainingConfig
@@ -42,7 +49,7 @@ def test_half_the_accounts_and_the_days_before_the_delay_are_learnt_from(fold: F
     assert half[fold.validation].all()
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", [*VARIANTS, FIRST_WRITTEN], ids=lambda v: v.name)
 def test_every_variant_is_the_same_function(variant: Variant, fold: Fold) -> None:
     specification = fold.histories.specification
     keras.utils.set_random_seed(0)
@@ -99,8 +106,10 @@ def test_windows_are_given_no_more_than_the_limit(
     assert [f.epochs for f in found.windows] == [1, 2, 4, 6]
     assert not found.reached
     assert found.times == pytest.approx(12.0)
-    assert "not as good" in str(speed.race_table(found).caption)
-    assert "at least 12.0 times" in str(speed.race_table(found).caption)
+    caption = str(speed.race_table(found, Timing("first", 30.0, 30.0, 30.0, 3.0, 1.0)).caption)
+    assert "not as good" in caption
+    assert "at least 12.0 times" in caption
+    assert "at least 36.0 times" in caption
 
 
 @pytest.mark.slow
@@ -159,6 +168,7 @@ def test_the_command_prints_both_tables_and_writes_them(
     assert speed.main([*words, "--json", str(path)]) == 0
     report = json.loads(path.read_text())
     assert [part["name"] for part in report["parts"]] == [v.name for v in VARIANTS]
+    assert [part["name"] for part in report["window_parts"]][1:] == [FIRST_WRITTEN.name]
     assert report["race"]["dense"]["chunk_length"] > report["race"]["windows"][0]["chunk_length"]
     shown = capsys.readouterr().out
     assert "One training step" in shown
