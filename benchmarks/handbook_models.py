@@ -12,6 +12,7 @@ from fraudnet.windows.histories import Histories
 
 # Few rows of many accounts a step: longer chunks, of fewer accounts, learnt less in as many passes.
 CHUNK_LENGTH, BATCH_CHUNKS = 32, 16
+SHORT_TRAINING_DAYS, EPOCHS, EPOCHS_OF_LONG = 28, 12, 6
 
 
 def fit_fraudnet(task: Task) -> Answer:
@@ -31,7 +32,12 @@ def fit_fraudnet(task: Task) -> Answer:
     keras.utils.set_random_seed(task.seed)
     network = build_network(NetworkConfig(), task.histories.specification)
     begin = time.perf_counter()
-    config = TrainingConfig(chunk_length=CHUNK_LENGTH, batch_chunks=BATCH_CHUNKS, seed=task.seed)
+    config = TrainingConfig(
+        seed=task.seed,
+        epochs=EPOCHS if task.training_days <= SHORT_TRAINING_DAYS else EPOCHS_OF_LONG,
+        chunk_length=CHUNK_LENGTH,
+        batch_chunks=BATCH_CHUNKS,
+    )
     fit_network(network, task.training, config)
     seconds = time.perf_counter() - begin
     answers = predict_rows(network.logit, network.receptive_field, task.histories, task.test)
