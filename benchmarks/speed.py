@@ -30,9 +30,9 @@ _DESCRIPTION = """\
 Train the network as it comes on 28 days, densely; then the same network on one window for each
 transaction (gathered, batched, compiled alike), until it reaches the same average precision on a
 week of validation or takes too many times as long. Before that, time one training step with each
-of the decisions behind it undone, and a step of windows with all of them undone. Without --data:
-on simulated transactions. The first step of a fit, which is compiled before it is run, is timed
-apart."""
+of the decisions behind it undone, and a step of windows with Keras's own layers and without XLA.
+Without --data: on simulated transactions. The first step of a fit, which is compiled before it is
+run, is timed apart."""
 
 _EPILOG = f"""\
 exit status: 0 done, 2 wrong input
@@ -140,7 +140,7 @@ def race_table(found: "Race", written: "Timing") -> Table:
 
     Args:
         found: the race.
-        written: a step of windows as one first writes it, whose updates are the same.
+        written: a step of windows as one may first write it, whose updates are the same.
     """
     least = "" if found.reached else "at least "
     verdict = "as good" if found.reached else "not as good within the limit"
@@ -148,9 +148,9 @@ def race_table(found: "Race", written: "Timing") -> Table:
         title="Dense training and one window a transaction",
         box=box.SIMPLE,
         caption=f"windows are {verdict}: dense training is {least}{found.times:.1f} times faster\n"
-        f"than windows in steps like its own; a step with {written.name}\n"
-        f"takes {written.times_ours:.1f} times as long: {least}"
-        f"{found.times * written.times_ours:.1f} times faster than that",
+        f"than windows in steps like its own; a step of windows with\n{written.name} takes\n"
+        f"{written.times_ours:.1f} times as long, which makes about {least}"
+        f"{found.times * written.times_ours:.1f} times of that",
     )
     made.add_column("training", no_wrap=True)
     headings = ("epochs", "seconds", "first\nstep, s", "transactions\na second")
