@@ -26,7 +26,7 @@ from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.scoring import RowScorer
 from fraudnet.windows.specification import FeatureSpecification
 
-CHUNK_LENGTH = 64  # that the Handbook's experiment has
+CHUNK_LENGTH = 64  # scored positions
 PHIS = np.arange(-6, 5.25, 0.25).tolist()
 # What decides the figures.
 SOURCES = (
