@@ -75,8 +75,13 @@ def test_figures_of_windows_are_those_of_the_committed_run() -> None:
 
 
 def test_the_speed_of_training_is_that_of_the_committed_run() -> None:
-    times = json.loads((RESULTS / "speed.json").read_text())["race"]["times"]
-    assert f"{times:.1f} times as fast as training the same network" in " ".join(README.split())
+    run = json.loads((RESULTS / "speed.json").read_text())
+    race, text = run["race"], " ".join(README.split())
+    dense, windows = (f"{fit['seconds']:.0f} s" for fit in (race["dense"], race["windows"][-1]))
+    assert f"{race['times']:.1f} times as fast as training the same network" in text
+    assert f"({dense} and {windows}, 28 days" in text
+    assert f"takes {run['window_parts'][-1]['times_ours']:.1f} times as long" in text
+    assert run["command"] in text
 
 
 def test_figures_of_sparkov_are_those_of_the_committed_run() -> None:
