@@ -12,7 +12,8 @@ from fraudnet.windows.histories import Histories
 
 # Few rows of many accounts a step: longer chunks, of fewer accounts, learnt less in as many passes.
 CHUNK_LENGTH, BATCH_CHUNKS = 32, 16
-SHORT_TRAINING_DAYS, EPOCHS, EPOCHS_OF_LONG = 28, 12, 6
+# A week is soon learnt by heart, and 90 days meet each account often enough in half of the passes.
+EPOCHS, EPOCHS_OF_MIDDLING, MIDDLING_DAYS = 6, 12, range(8, 29)
 
 
 def fit_fraudnet(task: Task) -> Answer:
@@ -34,7 +35,7 @@ def fit_fraudnet(task: Task) -> Answer:
     begin = time.perf_counter()
     config = TrainingConfig(
         seed=task.seed,
-        epochs=EPOCHS if task.training_days <= SHORT_TRAINING_DAYS else EPOCHS_OF_LONG,
+        epochs=EPOCHS_OF_MIDDLING if task.training_days in MIDDLING_DAYS else EPOCHS,
         chunk_length=CHUNK_LENGTH,
         batch_chunks=BATCH_CHUNKS,
     )
