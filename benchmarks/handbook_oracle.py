@@ -61,7 +61,6 @@ def fraud_probability(histories: Histories) -> Floats:
     terminal_rate = TERMINALS_A_DAY / len(terminals.offsets)
     # Of an unlabelled transaction: how much likelier its amount is on a taken account.
     unlabelled = np.log(1 - TAKEN_SHARE + TAKEN_SHARE * times)
-    terminal = np.zeros(len(histories))
     taken = TAKEN_SHARE * account_rate * ACCOUNT_DAYS * times
     for _ in range(PASSES):
         # How likely a known fraud is if its terminal is not compromised; if it is, it is certain.
