@@ -23,7 +23,9 @@ from tests.review.test_notebook import NOTEBOOK, ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 _DESK = "document.querySelector('.fraudnet-review')"
-_KERNEL = "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status"
+_SESSION = "[...jupyterapp.shell.widgets('main')][0]?.sessionContext"
+# Until the session has its kernel it says idle too, and what is run asks for a kernel in a dialog.
+_IDLE = f"!!{_SESSION}?.session?.kernel && {_SESSION}.kernelDisplayStatus === 'idle'"
 _FOCUS = "(document.activeElement.innerText || document.activeElement.placeholder || '').trim()"
 # Contrast of a text with what is behind it (WCAG 2.2), of every element of the desk that has text.
 _CONTRASTS = """
@@ -111,7 +113,7 @@ def run_all(page: Page, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not page.evaluate("!!document.querySelector('.fraudnet-queue option')"):
         assert time.monotonic() < end, "the notebook does not run"
-        if page.evaluate(_KERNEL) == "idle":
+        if page.evaluate(_IDLE):
             page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
         time.sleep(2)
 
@@ -149,7 +151,7 @@ def test_a_review_by_the_keyboard(tmp_path: Path, theme: str) -> None:
         run_all(page)
         page.wait_for("document.querySelectorAll('.fraudnet-queue option').length === 240")
         page.wait_for(f"!!{_DESK}.querySelector('.plot-container')")
-        page.wait_for(f"{_KERNEL} === 'idle'")
+        page.wait_for(_IDLE)
         focus(page, "document.querySelector('.fraudnet-queue select')")
 
         tab_to(page, "Line down")
