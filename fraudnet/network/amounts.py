@@ -1,4 +1,4 @@
-"""What an amount says within a category: forty is dear for a ticket and cheap for a flight."""
+"""What an amount says: forty is dear for a ticket, cheap for a flight, and a limit is a limit."""
 
 from typing import Any
 
@@ -13,17 +13,19 @@ REACH = 4.0
 class AmountWithin(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
     """Piecewise-linear functions of the amount, a set of them for each category.
 
-    A narrow layer over a smooth amount cannot say "between 9 and 11 in this category" but after
-    long training; looked up between the two nearest nodes it is learnt directly (Gorishniy et al.
-    2022, "On Embeddings for Numerical Features in Tabular Deep Learning", section 3.2, here with a
-    table a category instead of one). Continuous in the amount, so that rounding moves nothing.
+    A narrow layer over a smooth amount cannot say "between 9 and 11 in this category", or "above
+    220", but after long training; looked up between the two nearest nodes it is learnt directly
+    (Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep Learning", section
+    3.2, here with a table a category instead of one). Continuous in the amount, so that rounding
+    moves nothing.
 
     Args:
-        categories: indices, 0 (unknown) included.
+        categories: indices, 0 (unknown) included; 1 where there are no categories.
         pieces: pieces between -REACH and REACH.
         channels: functions.
 
-    Input: standardised log amount [B, L, 1], category [B, L]. Output shape: [B, L, channels].
+    Input: standardised log amount [B, L, 1], and category [B, L], or None where there are none.
+    Output shape: [B, L, channels].
     """
 
     def __init__(self, categories: int, pieces: int, channels: int, **kwargs: Any) -> None:
@@ -35,10 +37,12 @@ class AmountWithin(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
         """Create the [categories x nodes, channels] values at the nodes."""
         self.nodes.build(())
 
-    def call(self, amount: Any, category: Any) -> Any:
+    def call(self, amount: Any, category: Any = None) -> Any:
         """See the class."""
         position = (ops.clip(amount, -REACH, REACH) + REACH) * (self.pieces / (2 * REACH))
         left = ops.minimum(ops.floor(position), self.pieces - 1.0)
         share = position - left
-        node = category * (self.pieces + 1) + ops.cast(left[..., 0], "int32")
+        node = ops.cast(left[..., 0], "int32")
+        if category is not None:
+            node = node + category * (self.pieces + 1)
         return self.nodes(node) * (1.0 - share) + self.nodes(node + 1) * share

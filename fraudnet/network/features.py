@@ -62,7 +62,8 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         specification: what is read of a transaction.
         normal_window: positions, a power of two.
         embedding: channels a categorical column.
-        amount_pieces: pieces of what each category's amounts say (`AmountWithin`); 0: not read.
+        amount_pieces: pieces of what each category's amounts say (`AmountWithin`), or all amounts
+            where there are no categories; 0: not read.
 
     Input: a dictionary of the specification's inputs, [B, L] each.
     Output: features [B, L - span + 1, F], and valid [B, L - span + 1, 1].
@@ -87,11 +88,10 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
             )
             for c in specification.categorical
         }
+        sizes = {c.column: len(c.vocabulary) + 1 for c in specification.categorical} or {AMOUNT: 1}
         self.amounts_within = {
-            c.column: AmountWithin(
-                len(c.vocabulary) + 1, amount_pieces, embedding, name=f"{c.column}_amount"
-            )
-            for c in specification.categorical
+            name: AmountWithin(size, amount_pieces, embedding, name=f"{name}_amount")
+            for name, size in sizes.items()
             if amount_pieces
         }
 
@@ -124,10 +124,12 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         gaps = [self.gap(read[..., 2:4], valid, lag) for lag in LAGS]
         clock = _clock(newest(read[..., 3:7], 1))
         numeric, own = self._further(inputs, newest(read[..., 7:], dropped), dropped)
-        own += [
-            ((AMOUNT, name), within(newest(amount, dropped), newest(inputs[name], dropped)))
-            for name, within in self.amounts_within.items()
-        ]
+        for name, within in self.amounts_within.items():
+            if name in self.embeddings:
+                category = newest(inputs[name], dropped)
+                own.append(((AMOUNT, name), within(newest(amount, dropped), category)))
+            else:
+                own.append(((AMOUNT,), within(newest(amount, dropped))))
         return Readings(amount, valid, gaps, clock, numeric, own)
 
     def combined(self, readings: "Readings") -> tuple[Any, Any]:

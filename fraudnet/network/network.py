@@ -47,8 +47,8 @@ class NetworkConfig(Section):
     amount_pieces: int = Field(
         default=0,
         ge=0,
-        description="pieces of what the amount says within each category (piecewise linear in its "
-        "logarithm); 0: the amount is read alone",
+        description="pieces of what the amount says within each category, or at all where there "
+        "are none (piecewise linear in its logarithm); 0: the logarithm is read alone",
     )
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(

@@ -41,12 +41,28 @@ def test_is_numpys_interpolation_between_the_nodes(
         np.testing.assert_allclose(row, expected, atol=2e-5)
 
 
-def test_is_read_only_where_it_is_asked_for() -> None:
-    words = CategoricalColumn(column="category", vocabulary=("a", "b"))
-    specification = FeatureSpecification(categorical=(words,))
+def test_without_categories_all_amounts_share_a_table() -> None:
+    made = AmountWithin(1, PIECES, CHANNELS)
+    made.build()
+    table = np.random.default_rng(1).normal(size=(PIECES + 1, CHANNELS))
+    made.nodes.set_weights([table])
+    amount = np.linspace(-REACH - 1, REACH + 1, 101, dtype=np.float32)
+    nodes = np.linspace(-REACH, REACH, PIECES + 1)
+    expected = np.stack([np.interp(amount, nodes, column) for column in table.T], axis=1)
+    np.testing.assert_allclose(np.asarray(made(amount[None, :, None]))[0], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize(("vocabulary", "tables"), [(("a", "b"), 3), (None, 1)])
+def test_is_read_only_where_it_is_asked_for(
+    vocabulary: tuple[str, ...] | None, tables: int
+) -> None:
+    words = () if vocabulary is None else (("category", vocabulary),)
+    specification = FeatureSpecification(
+        categorical=tuple(CategoricalColumn(column=c, vocabulary=v) for c, v in words)
+    )
     counts = [
         build_network(NetworkConfig(amount_pieces=pieces), specification).logit.count_params()
         for pieces in (0, 10)
     ]
     embedding, width = NetworkConfig().embedding, NetworkConfig().width
-    assert counts[1] - counts[0] == 3 * 11 * embedding + embedding * width
+    assert counts[1] - counts[0] == tables * 11 * embedding + embedding * width
