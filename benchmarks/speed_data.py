@@ -85,7 +85,7 @@ def load_fold(
                 f"{place}: the transactions to {name} hold no fraud or no genuine one; use more of "
                 "the accounts"
             )
-    return Fold(histories, training, validation, _kinds(table, histories))
+    return Fold(histories, training, validation, kinds_of(table, histories))
 
 
 def _with_category(
@@ -97,7 +97,8 @@ def _with_category(
     return with_vocabularies(features.model_copy(update=declared), [rows], training.end)
 
 
-def _kinds(table: pa.Table, histories: Histories) -> npt.NDArray[np.str_]:
+def kinds_of(table: pa.Table, histories: Histories) -> npt.NDArray[np.str_]:
+    """[N] the kind of each fraud; "" of what is none, or where the table does not say."""
     kind = np.full(len(histories), "", dtype=object)
     if "fraud_kind" in table.column_names:
         fraud = histories.is_fraud == 1

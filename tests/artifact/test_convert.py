@@ -14,8 +14,16 @@ from fraudnet.artifact.signatures import SEQUENCE
 from fraudnet.artifact.verify import with_edge_cases
 from fraudnet.energy.counting import count_bytes
 from fraudnet.network.network import Network
+from fraudnet.windows.specification import FeatureSpecification
 from tests.artifact.runtimes import answers_of
-from tests.network.examples import SMALL, batch, random_network
+from tests.network.examples import (
+    PIECES,
+    SMALL,
+    SPECIFICATION,
+    WITHOUT_CATEGORIES,
+    batch,
+    random_network,
+)
 from tests.training.world import World
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -103,6 +111,20 @@ def test_an_isotonic_calibration_is_answered_as_by_keras(
     assert len(reached) == 17
     expected = network.scores(windows)["fraud_probability"].numpy()[:, 0, 0]
     (tmp_path / "model.tflite").write_bytes(content)
+    found = answers_of(runtime, tmp_path / "model.tflite", windows)
+    assert found["fraud_probability"] == pytest.approx(expected, abs=1e-5)
+    assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("runtime", ["ai_edge_litert", "tflite_runtime"])
+@pytest.mark.parametrize("of", [SPECIFICATION, WITHOUT_CATEGORIES], ids=["categories", "none"])
+def test_amounts_read_piece_by_piece_are_answered_as_by_keras(
+    of: FeatureSpecification, runtime: str, tmp_path: Path
+) -> None:
+    network = random_network(PIECES, 7, of)
+    windows = batch(6, range(1, 200), network.receptive_field, of)
+    expected = network.scores(windows)["fraud_probability"].numpy()[:, 0, 0]
+    (tmp_path / "model.tflite").write_bytes(convert(network))
     found = answers_of(runtime, tmp_path / "model.tflite", windows)
     assert found["fraud_probability"] == pytest.approx(expected, abs=1e-5)
     assert expected.std() > 0.1

@@ -28,9 +28,11 @@ SPECIFICATION = FeatureSpecification(
     numeric=("distance",),
     reputation=Reputation(windows_days=(1, 7)),
 )
+WITHOUT_CATEGORIES = FeatureSpecification(reputation=Reputation(windows_days=(1, 7)))
 SMALL = NetworkConfig(
     width=8, dilations=(1, 2), squeeze_window=4, normal_window=8, embedding=3, head=8
 )
+PIECES = SMALL.model_copy(update={"amount_pieces": 5})
 LOW_RANK = SMALL.model_copy(
     update={
         "ranks": {
@@ -87,10 +89,15 @@ def stacked(windows: Sequence[Inputs]) -> Inputs:
     return {name: np.stack([w[name] for w in windows]) for name in windows[0]}
 
 
-def batch(seed: int, lengths: Sequence[int], length: int) -> Inputs:
+def batch(
+    seed: int,
+    lengths: Sequence[int],
+    length: int,
+    specification: FeatureSpecification = SPECIFICATION,
+) -> Inputs:
     """Windows of random histories, [len(lengths), length] each."""
     rng = np.random.default_rng(seed)
-    return stacked([window(history(rng, n), length) for n in lengths])
+    return stacked([window(history(rng, n, specification), length) for n in lengths])
 
 
 def random_network(

@@ -5,8 +5,10 @@ import pytest
 
 from fraudnet.network.gated import Gated, usual_window
 from tests.network.examples import (
+    PIECES,
     SMALL,
     SPECIFICATION,
+    WITHOUT_CATEGORIES,
     Array,
     Inputs,
     history,
@@ -14,7 +16,7 @@ from tests.network.examples import (
     window,
 )
 
-CONFIGS = {"plain": SMALL, "amounts_within": SMALL.model_copy(update={"amount_pieces": 4})}
+CONFIGS = {"plain": SMALL, "amounts_within": PIECES}
 INDEX = {"amount": 0, "category": 2, "channel": 3, "distance": 4}
 
 
@@ -41,6 +43,24 @@ def test_gates_that_are_open_or_shut_are_windows(config: object, length: int) ->
         gates[..., 2], gates[..., 3] = gates[..., 0], gates[..., 0]
     found = gated(gates, gated.ends(seen)).numpy()
     windows = [mixed(seen, usual, each) for each in gates]
+    expected = network.logit({n: np.stack([w[n] for w in windows]) for n in seen}).numpy()
+    np.testing.assert_allclose(found, expected[:, 0, 0], rtol=1e-3, atol=1e-3)
+
+
+def test_an_amount_read_piece_by_piece_is_gated_as_the_amount() -> None:
+    network = random_network(PIECES, specification=WITHOUT_CATEGORIES)
+    gated = Gated(network)
+    assert gated.fields == ("amount", "time", "reputation")
+    rng = np.random.default_rng(2)
+    seen = window(history(rng, 30, WITHOUT_CATEGORIES), network.receptive_field)
+    usual = usual_window(seen, WITHOUT_CATEGORIES)
+    gates = np.ones((8, gated.length, 3), np.float32)
+    gates[..., [0, 2]] = rng.integers(0, 2, (8, gated.length, 2))
+    found = gated(gates, gated.ends(seen)).numpy()
+    index = {"amount": 0, "day": 1, "second": 1, "valid": 1}
+    windows = [
+        {n: np.where(g[:, index.get(n, 2)] == 1, seen[n], usual[n]) for n in seen} for g in gates
+    ]
     expected = network.logit({n: np.stack([w[n] for w in windows]) for n in seen}).numpy()
     np.testing.assert_allclose(found, expected[:, 0, 0], rtol=1e-3, atol=1e-3)
 

@@ -10,6 +10,7 @@ from fraudnet.windows.chunks import Chunks, chunks_over, windows_of
 from fraudnet.windows.histories import Histories
 from tests.network.examples import (
     LOW_RANK,
+    PIECES,
     SMALL,
     SPECIFICATION,
     Floats,
@@ -82,9 +83,6 @@ def window_scores(
     found = [scores(stacked(windows[begin : begin + batch])) for begin in begins]
     probability, distance = (np.concatenate(values)[:, 0] for values in zip(*found, strict=True))
     return probability, distance
-
-
-PIECES = SMALL.model_copy(update={"amount_pieces": 5})
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from fraudnet.training.experiment import load_experiment
 def test_json_is_the_network_and_its_costs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "--config", "handbook", "--size", "nano", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
-    nano = scaled(NetworkConfig(), SIZES["nano"], COEFFICIENTS)
+    nano = scaled(load_experiment("handbook").network, SIZES["nano"], COEFFICIENTS)
     assert NetworkConfig.model_validate(said["network"]) == nano
     layers = said["layers"]
     assert said["macs"] == sum(layer["macs"] for layer in layers)

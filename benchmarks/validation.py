@@ -1,0 +1,230 @@
+"""What settings of the network give on the weeks that settings are chosen by, before all tests."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from benchmarks.command_line import run
+from benchmarks.detection import versions
+from benchmarks.handbook import CARDS
+from benchmarks.handbook_folds import PUBLISHED_TEST_END, TRIALS, trials_of
+from benchmarks.handbook_oracle import fraud_probability
+from benchmarks.handbook_task import DELAY_DAYS, Floats, Trial
+from benchmarks.results_file import refuse_unwritable, write_results
+from benchmarks.speed_data import kinds_of
+from fraudnet.errors import InputError
+from fraudnet.evaluation.metrics import Scored, card_precision_at
+from fraudnet.training.experiment import Experiment, load_experiment
+from fraudnet.transactions.reading import ReadOptions, read_transactions
+from fraudnet.transactions.recipe import load_recipe
+from fraudnet.windows.histories import build_histories
+from fraudnet.windows.specification import FeatureSpecification, Reputation
+
+PROGRAM = "python -m benchmarks.validation"
+EXPERIMENT = "handbook"
+
+_DESCRIPTION = """\
+Train the network of the Handbook experiment, with what --set changes of it, on the three folds that
+lie before the Handbook's tests, and score their validation weeks: figures as of the tests, and
+average precision of each kind of fraud among genuine transactions. No test is looked at."""
+
+_EPILOG = f"""\
+exit status: 0 done, 2 wrong input
+
+example:
+  {PROGRAM} --data handbook.parquet --set network.width=32 --set training.epochs=6"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was found on one validation week; shares are 0..1.
+
+    Attributes:
+        trial: 1 is the latest.
+        seed: of everything random; None where nothing is.
+        by_kind: average precision of a kind's frauds among genuine transactions.
+        seconds: wall-clock time of the fit.
+        parameters: numbers in the network; None where there is none.
+    """
+
+    trial: int
+    seed: int | None
+    roc_auc: float
+    average_precision: float
+    card_precision_at_100: float
+    by_kind: dict[str, float]
+    seconds: float
+    parameters: int | None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        PROGRAM,
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="the Handbook's transactions"
+    )
+    made.add_argument(
+        "--training-days", type=int, default=28, metavar="DAYS",
+        help="length of each training period (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--trials", nargs="+", type=int, choices=range(1, TRIALS + 1),
+        metavar="N", help="weeks to validate on, 1 is the latest (default: all that there are)",
+    )  # fmt: skip
+    made.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help=f"a setting of the {EXPERIMENT} experiment to change (network and training)",
+    )  # fmt: skip
+    made.add_argument(
+        "--seeds", type=int, default=1, metavar="N",
+        help="repeat every fit with seeds 0 to N - 1 (default: %(default)s)",
+    )  # fmt: skip
+    made.add_argument(
+        "--oracle", action="store_true",
+        help="score by the simulator's rules instead (benchmarks/handbook_oracle.py)",
+    )  # fmt: skip
+    made.add_argument("--json", type=Path, metavar="FILE", help="file to write every row to")
+    return made
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command on these words, by default the process's; returns the exit status."""
+    return run(parser(), _run, words)
+
+
+def _run(arguments: argparse.Namespace, command: str) -> None:
+    for name in ("training_days", "seeds"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')}: give at least 1")
+    if arguments.json:
+        refuse_unwritable(arguments.json)
+    experiment = load_experiment(EXPERIMENT, arguments.set)
+    rows = list(_measure(arguments, experiment))
+    Console().print(_table(rows, arguments.training_days))
+    if arguments.json:
+        about = {"command": command, "versions": versions()}
+        write_results(arguments.json, about | {"rows": [asdict(row) for row in rows]})
+
+
+def _measure(arguments: argparse.Namespace, experiment: Experiment) -> Iterator[Row]:
+    read = read_transactions(
+        arguments.data, load_recipe(EXPERIMENT), ReadOptions(require_labels=True)
+    )
+    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    histories = build_histories(read.table, features, DELAY_DAYS)
+    kind = kinds_of(read.table, histories)
+    trials = trials_of(histories, arguments.training_days, PUBLISHED_TEST_END)
+    chosen = arguments.trials or range(1, max(1, len(trials)) + 1)
+    if max(chosen) > len(trials):
+        raise InputError(
+            f"{arguments.data}: holds {len(trials)} validation weeks with "
+            f"{arguments.training_days} days to learn from before the published tests, not "
+            f"{max(chosen)}; give a file that begins earlier, or fewer training days"
+        )
+    by_rules = fraud_probability(histories) if arguments.oracle else None
+    for number in chosen:
+        trial = trials[number - 1]
+        if by_rules is not None:
+            yield _row(number, None, trial, kind, by_rules[trial.validation.rows], 0.0, None)
+            continue
+        for seed in range(arguments.seeds):
+            yield _row(number, seed, trial, kind, *_fitted(trial, experiment, seed))
+
+
+def _fitted(trial: Trial, experiment: Experiment, seed: int) -> tuple[Floats, float, int]:
+    # TensorFlow takes seconds to load, and wrong input is known before.
+    import keras
+
+    from fraudnet.network.network import build_network
+    from fraudnet.training.fitting import fit_network
+    from fraudnet.training.scoring import predict_rows
+
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    network = build_network(experiment.network, trial.histories.specification)
+    begin = time.perf_counter()
+    fit_network(network, trial.training, experiment.training.model_copy(update={"seed": seed}))
+    seconds = time.perf_counter() - begin
+    wanted = trial.validation.rows
+    answers = predict_rows(network.logit, network.receptive_field, trial.histories, wanted)
+    return answers["logit"][:, 0], seconds, network.logit.count_params()
+
+
+def _row(
+    number: int,
+    seed: int | None,
+    trial: Trial,
+    kind: npt.NDArray[np.str_],
+    score: Floats,
+    seconds: float,
+    parameters: int | None,
+) -> Row:
+    rows, histories = trial.validation.rows, trial.histories
+    is_fraud, kind = trial.validation.is_fraud, kind[trial.validation.rows]
+    scored = Scored(
+        score=score,
+        is_fraud=is_fraud,
+        timestamp_us=histories.timestamp_us[rows],
+        account=histories.account[rows],
+        amount=histories.amount[rows],
+    )
+    by_kind = {}
+    for each in np.unique(kind[is_fraud == 1]).tolist():
+        among = (is_fraud == 0) | (kind == each)
+        by_kind[each] = float(average_precision_score(is_fraud[among], score[among]))
+    return Row(
+        trial=number,
+        seed=seed,
+        roc_auc=float(roc_auc_score(is_fraud, score)),
+        average_precision=float(average_precision_score(is_fraud, score)),
+        card_precision_at_100=card_precision_at(scored, CARDS).value,
+        by_kind=by_kind,
+        seconds=seconds,
+        parameters=parameters,
+    )
+
+
+def _table(rows: Sequence[Row], training_days: int) -> Table:
+    """A line a fit, and their mean."""
+    kinds = sorted({kind for row in rows for kind in row.by_kind})
+    made = Table(
+        title=f"Validation weeks, {training_days} training days",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+        caption="AP: average precision; of a kind of fraud: among genuine transactions",
+    )
+    figures = {
+        "ROC AUC": [row.roc_auc for row in rows],
+        "AP": [row.average_precision for row in rows],
+        "card\nprecision": [row.card_precision_at_100 for row in rows],
+    }
+    # A week without frauds of a kind has no figure of it.
+    figures |= {f"AP\nkind {k}": [row.by_kind.get(k, np.nan) for row in rows] for k in kinds}
+    made.add_column("week, seed")
+    for heading in (*figures, "s"):
+        made.add_column(heading, justify="right")
+    for row, *values in zip(rows, *figures.values(), strict=True):
+        name = str(row.trial) if row.seed is None else f"{row.trial}, {row.seed}"
+        made.add_row(name, *(f"{value:.3f}" for value in values), f"{row.seconds:.0f}")
+    means = [f"{np.nanmean(values):.3f}" for values in figures.values()]
+    made.add_row("mean", *means, f"{np.mean([row.seconds for row in rows]):.0f}", style="bold")
+    return made
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Settings on validation weeks: before all tests, by scikit-learn's measures, with what is set."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from benchmarks.handbook_oracle import fraud_probability
+from benchmarks.validation import main
+from fraudnet.transactions.reading import ReadOptions, read_transactions
+from fraudnet.transactions.recipe import load_recipe
+from fraudnet.windows.histories import build_histories
+from fraudnet.windows.specification import FeatureSpecification, Reputation
+from tests.benchmarks.tables import handbook_file, handbook_table
+
+SMALL = (
+    "network.width=4", "network.dilations=[1]", "network.squeeze_window=2", "network.head=4",
+    "network.normal_window=4", "network.amount_pieces=4", "training.epochs=1",
+)  # fmt: skip
+DAY_US = 86_400_000_000
+
+
+def rows(data: Path, folder: Path, *words: str) -> list[dict[str, Any]]:
+    """Without their times."""
+    found = folder / "rows.json"
+    assert main(["--data", str(data), "--training-days", "7", "--json", str(found), *words]) == 0
+    made: list[dict[str, Any]] = json.loads(found.read_text())["rows"]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in made]
+
+
+def settings(*given: str) -> list[str]:
+    return [word for setting in given for word in ("--set", setting)]
+
+
+def test_labels_of_the_tests_change_nothing(tmp_path: Path) -> None:
+    table = handbook_table()
+    tested = pc.greater_equal(table["timestamp"], pa.scalar(np.datetime64("2018-08-08", "us")))
+    genuine = pc.subtract(pa.scalar(1, pa.int8()), table["is_fraud"])
+    turned = pc.if_else(tested, genuine, table["is_fraud"])
+    other = table.set_column(table.column_names.index("is_fraud"), "is_fraud", turned)
+    pq.write_table(other, tmp_path / "turned.parquet")
+    words = ["--trials", "1", *settings(*SMALL)]
+    assert rows(tmp_path / "turned.parquet", tmp_path, *words) == rows(
+        handbook_file(tmp_path), tmp_path, *words
+    )
+
+
+def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(tmp_path: Path) -> None:
+    data = handbook_file(tmp_path)
+    (latest,) = rows(data, tmp_path, "--oracle", "--trials", "1")
+    table = read_transactions(data, load_recipe("handbook"), ReadOptions(require_labels=True)).table
+    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    histories = build_histories(table, features, 7)
+    day = histories.timestamp_us // DAY_US - 17_713  # 2018-07-01
+    # The week that ends with July, and no customer of a fraud that is known by then.
+    known = np.zeros(len(histories), bool)
+    for today in range(24, 31):
+        caught = (histories.is_fraud == 1) & (day >= 10) & (day < today - 7)
+        known |= (day == today) & np.isin(histories.account, histories.account[caught])
+    week = (day >= 24) & (day < 31) & ~known
+    truth, score = histories.is_fraud[week], fraud_probability(histories)[week]
+    assert latest["roc_auc"] == pytest.approx(roc_auc_score(truth, score))
+    assert latest["average_precision"] == pytest.approx(average_precision_score(truth, score))
+    assert latest["by_kind"] == pytest.approx({"1": latest["average_precision"]})
+    assert (latest["seed"], latest["parameters"]) == (None, None)
+
+
+def test_what_is_set_is_what_is_fitted(tmp_path: Path) -> None:
+    data = handbook_file(tmp_path)
+    words = ("--trials", "1", "--seeds", "2")
+    small = rows(data, tmp_path, *words, *settings(*SMALL))
+    wider = rows(data, tmp_path, *words, *settings(*SMALL, "network.head=8"))
+    assert [row["seed"] for row in small] == [0, 1]
+    assert small[0]["roc_auc"] != small[1]["roc_auc"]
+    # Four channels more in the head: their kernels and biases, and as many weights of the logit.
+    assert wider[0]["parameters"] - small[0]["parameters"] == 4 * 4 + 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--trials", "3"], "holds 2 validation weeks"),
+        (["--training-days", "0"], "--training-days: give at least 1"),
+        (["--seeds", "0"], "--seeds: give at least 1"),
+        (["--set", "network.widht=8"], "widht"),
+        (["--json", "nowhere/rows.json"], "there is no folder"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = handbook_file(tmp_path)
+    assert main(["--data", str(data), "--training-days", "7", *words]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
