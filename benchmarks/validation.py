@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,18 +15,28 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.command_line import run
 from benchmarks.detection import versions
-from benchmarks.handbook import CARDS
-from benchmarks.handbook_folds import PUBLISHED_TEST_END, TRIALS, trials_of
+from benchmarks.fitted import Answer, Task, fit_fraudnet
+from benchmarks.handbook import CARDS, Plan
+from benchmarks.handbook_folds import (
+    DAY,
+    FOLDS,
+    PUBLISHED_TEST_END,
+    TRIALS,
+    WEEK,
+    Fold,
+    trials_of,
+)
 from benchmarks.handbook_oracle import fraud_probability
-from benchmarks.handbook_task import DELAY_DAYS, Floats, Trial
+from benchmarks.handbook_task import DELAY_DAYS, Trial
 from benchmarks.results_file import refuse_unwritable, write_results
 from benchmarks.speed_data import kinds_of
 from fraudnet.errors import InputError
 from fraudnet.evaluation.metrics import Scored, card_precision_at
 from fraudnet.training.experiment import Experiment, load_experiment
-from fraudnet.transactions.reading import ReadOptions, read_transactions
+from fraudnet.transactions.fingerprint import fingerprint
+from fraudnet.transactions.reading import ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import load_recipe
-from fraudnet.windows.histories import build_histories
+from fraudnet.windows.histories import Histories, build_histories
 from fraudnet.windows.specification import FeatureSpecification, Reputation
 
 PROGRAM = "python -m benchmarks.validation"
@@ -36,13 +45,14 @@ EXPERIMENT = "handbook"
 _DESCRIPTION = """\
 Train the network of the Handbook experiment, with what --set changes of it, on the three folds that
 lie before the Handbook's tests, and score their validation weeks: figures as of the tests, and
-average precision of each kind of fraud among genuine transactions. No test is looked at."""
+average precision of each kind of fraud among genuine transactions. No label of a test is read. The
+experiment makes 12 passes; the protocol's table makes 6 with fewer than 8 days, or more than 28."""
 
 _EPILOG = f"""\
 exit status: 0 done, 2 wrong input
 
 example:
-  {PROGRAM} --data handbook.parquet --set network.width=32 --set training.epochs=6"""
+  {PROGRAM} --data handbook.parquet --training-days 7 --set training.epochs=6"""
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,8 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument(
         "--trials", nargs="+", type=int, choices=range(1, TRIALS + 1),
-        metavar="N", help="weeks to validate on, 1 is the latest (default: all that there are)",
+        metavar="N",
+        help="weeks to validate on, 1 is the latest (default: all that there are)",
     )  # fmt: skip
     made.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
@@ -108,83 +119,93 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str) -> None:
-    for name in ("training_days", "seeds"):
-        if getattr(arguments, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')}: give at least 1")
+    plan = Plan(training_days=[arguments.training_days], seeds=arguments.seeds)
     if arguments.json:
         refuse_unwritable(arguments.json)
-    experiment = load_experiment(EXPERIMENT, arguments.set)
-    rows = list(_measure(arguments, experiment))
-    Console().print(_table(rows, arguments.training_days))
-    if arguments.json:
-        about = {"command": command, "versions": versions()}
-        write_results(arguments.json, about | {"rows": [asdict(row) for row in rows]})
-
-
-def _measure(arguments: argparse.Namespace, experiment: Experiment) -> Iterator[Row]:
+    experiment = _experiment(arguments)
     read = read_transactions(
         arguments.data, load_recipe(EXPERIMENT), ReadOptions(require_labels=True)
     )
-    features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
+    rows = list(_measure(read, experiment, plan, arguments))
+    Console().print(_table(rows, arguments.training_days))
+    if arguments.json:
+        about = {
+            "command": command,
+            "data_fingerprint": fingerprint(read.table),
+            "versions": versions(),
+            "training_days": arguments.training_days,
+            "network": experiment.network.model_dump(),
+            "training": experiment.training.model_dump(),
+        }
+        write_results(arguments.json, about | {"rows": [asdict(row) for row in rows]})
+
+
+def _experiment(arguments: argparse.Namespace) -> Experiment:
+    if arguments.oracle and (arguments.set or arguments.seeds > 1):
+        raise InputError("--oracle: nothing is fitted; leave --set and --seeds out")
+    shipped = load_experiment(EXPERIMENT)
+    experiment = load_experiment(EXPERIMENT, arguments.set)
+    if experiment.training.seed != shipped.training.seed:
+        raise InputError("--set training.seed: give --seeds instead")
+    parts = {"network": shipped.network, "training": shipped.training}
+    if experiment.model_copy(update=parts) != shipped:
+        raise InputError("--set: only keys of network and training change what is measured here")
+    return experiment
+
+
+def _measure(
+    read: Transactions, experiment: Experiment, plan: Plan, arguments: argparse.Namespace
+) -> Iterator[Row]:
+    features = FeatureSpecification(reputation=Reputation(refresh=plan.refresh))
     histories = build_histories(read.table, features, DELAY_DAYS)
     kind = kinds_of(read.table, histories)
-    trials = trials_of(histories, arguments.training_days, PUBLISHED_TEST_END)
-    chosen = arguments.trials or range(1, max(1, len(trials)) + 1)
-    if max(chosen) > len(trials):
+    trials = _whole_trials(read, histories, plan.training_days[0])
+    chosen = dict.fromkeys(arguments.trials or sorted(trials))
+    absent = [number for number in chosen or (1,) if number not in trials]
+    if absent:
         raise InputError(
-            f"{arguments.data}: holds {len(trials)} validation weeks with "
-            f"{arguments.training_days} days to learn from before the published tests, not "
-            f"{max(chosen)}; give a file that begins earlier, or fewer training days"
+            f"{arguments.data}: does not hold the days of validation week {absent[0]}, with "
+            f"{plan.training_days[0]} days to learn from before it; give a file that does, other "
+            "weeks or fewer training days"
         )
     by_rules = fraud_probability(histories) if arguments.oracle else None
     for number in chosen:
-        trial = trials[number - 1]
+        trial = trials[number]
+        wanted = trial.validation.rows
         if by_rules is not None:
-            yield _row(number, None, trial, kind, by_rules[trial.validation.rows], 0.0, None)
+            yield _row(number, None, trial, kind[wanted], Answer(by_rules[wanted], 0.0))
             continue
-        for seed in range(arguments.seeds):
-            yield _row(number, seed, trial, kind, *_fitted(trial, experiment, seed))
+        for seed in range(plan.seeds):
+            task = Task(histories, trial.training, wanted, seed, experiment)
+            yield _row(number, seed, trial, kind[wanted], fit_fraudnet(task))
 
 
-def _fitted(trial: Trial, experiment: Experiment, seed: int) -> tuple[Floats, float, int]:
-    # TensorFlow takes seconds to load, and wrong input is known before.
-    import keras
-
-    from fraudnet.network.network import build_network
-    from fraudnet.training.fitting import fit_network
-    from fraudnet.training.scoring import predict_rows
-
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
-    network = build_network(experiment.network, trial.histories.specification)
-    begin = time.perf_counter()
-    fit_network(network, trial.training, experiment.training.model_copy(update={"seed": seed}))
-    seconds = time.perf_counter() - begin
-    wanted = trial.validation.rows
-    answers = predict_rows(network.logit, network.receptive_field, trial.histories, wanted)
-    return answers["logit"][:, 0], seconds, network.logit.count_params()
+def _whole_trials(read: Transactions, histories: Histories, days: int) -> dict[int, Trial]:
+    """By number, those whose days are all there."""
+    first, last = read.report.first_timestamp, read.report.last_timestamp
+    latest = Fold(max(FOLDS), days).training.end
+    return {
+        1 + (latest - trial.validation.period.end) // WEEK: trial
+        for trial in trials_of(histories, days, PUBLISHED_TEST_END)
+        if first is not None and first < trial.training.period.begin + DAY
+        if last is not None and last >= trial.validation.period.end - DAY
+    }
 
 
 def _row(
-    number: int,
-    seed: int | None,
-    trial: Trial,
-    kind: npt.NDArray[np.str_],
-    score: Floats,
-    seconds: float,
-    parameters: int | None,
+    number: int, seed: int | None, trial: Trial, kind: npt.NDArray[np.str_], answer: Answer
 ) -> Row:
-    rows, histories = trial.validation.rows, trial.histories
-    is_fraud, kind = trial.validation.is_fraud, kind[trial.validation.rows]
+    rows, histories, score = trial.validation.rows, trial.histories, answer.score
+    is_fraud = trial.validation.is_fraud
     scored = Scored(
-        score=score,
+        score=score.astype(np.float32),
         is_fraud=is_fraud,
         timestamp_us=histories.timestamp_us[rows],
         account=histories.account[rows],
         amount=histories.amount[rows],
     )
     by_kind = {}
-    for each in np.unique(kind[is_fraud == 1]).tolist():
+    for each in sorted(set(kind[is_fraud == 1].tolist()) - {""}):
         among = (is_fraud == 0) | (kind == each)
         by_kind[each] = float(average_precision_score(is_fraud[among], score[among]))
     return Row(
@@ -194,8 +215,8 @@ def _row(
         average_precision=float(average_precision_score(is_fraud, score)),
         card_precision_at_100=card_precision_at(scored, CARDS).value,
         by_kind=by_kind,
-        seconds=seconds,
-        parameters=parameters,
+        seconds=answer.train_seconds,
+        parameters=answer.parameters,
     )
 
 

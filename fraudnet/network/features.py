@@ -39,7 +39,7 @@ class Readings(NamedTuple):
         gaps: standardised log(1 + seconds) since the transaction `LAGS` before, [B, L - lag, 1].
         clock: hour and weekday on their circles, [B, L - 1, 4], and the weekend, [B, L - 1, 1].
         numeric: standardised columns of numbers, [B, L - span + 1, N]; none where there are none.
-        own: categories and reputation, [B, L - span + 1, C] each.
+        own: categories, reputation and amounts read in pieces, [B, L - span + 1, C] each.
     """
 
     amount: Any
@@ -61,7 +61,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
     Args:
         specification: what is read of a transaction.
         normal_window: positions, a power of two.
-        embedding: channels a categorical column.
+        embedding: channels a categorical column, and of amounts read in pieces.
         amount_pieces: pieces of what each category's amounts say (`AmountWithin`), or all amounts
             where there are no categories; 0: not read.
 

@@ -3,7 +3,8 @@
 Each field of each transaction has a gate: at 1 the field is as it is, at 0 as is usual in the
 window, and between it is on the straight line from one to the other, drawn where the network reads
 it: amounts and the seconds since the transaction before as logarithms, hour and weekday as points
-on their circles, numeric columns standardised, categories and reputation as their features.
+on their circles, numeric columns standardised, categories, reputation and amounts read in pieces as
+their features.
 A straight line between days, seconds or indices would pass through what nobody reads.
 """
 
@@ -71,7 +72,7 @@ class Ends(NamedTuple):
         log_gap: log(1 + seconds) since the transaction before, [1, L] each.
         clock: of the features' clock, [1, L - 1, C] each.
         numeric: of their numeric columns, [1, L - span + 1, N] each.
-        own: of their categories and reputation, [1, L - span + 1, C] each.
+        own: of their categories, reputation and amounts in pieces, [1, L - span + 1, C] each.
     """
 
     valid: Any

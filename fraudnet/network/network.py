@@ -43,7 +43,9 @@ class NetworkConfig(Section):
     normal_window: int = Field(
         default=64, ge=2, description="positions in the account's own normal, a power of two"
     )
-    embedding: int = Field(default=6, ge=1, description="channels a categorical column")
+    embedding: int = Field(
+        default=6, ge=1, description="channels a categorical column, and of amounts read in pieces"
+    )
     amount_pieces: int = Field(
         default=0,
         ge=0,

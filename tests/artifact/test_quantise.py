@@ -12,21 +12,29 @@ from fraudnet.latency.answering import NotLoaded, answers_of, installed, version
 from fraudnet.network.network import Network
 from fraudnet.training.trained import Windows
 from tests.artifact.runtimes import need
-from tests.network.examples import SMALL, batch, random_network
+from tests.network.examples import (
+    PIECES,
+    SMALL,
+    WITHOUT_CATEGORIES,
+    batch,
+    random_network,
+)
 
 INT8, FLOAT16 = schema.TensorType.INT8, schema.TensorType.FLOAT16
 NEAR = {"float32": 1e-5, "float16": 2e-3, "int8_weights": 0.05, "int8": 0.15}
 COUNT = 60
 
 
-@pytest.fixture(scope="module")
-def network() -> Network:
-    return random_network(SMALL, seed=5)
+@pytest.fixture(scope="module", params=["the logarithm of amounts", "pieces of amounts too"])
+def network(request: pytest.FixtureRequest) -> Network:
+    if request.param == "the logarithm of amounts":
+        return random_network(SMALL, seed=5)
+    return random_network(PIECES, seed=5, specification=WITHOUT_CATEGORIES)
 
 
 @pytest.fixture(scope="module")
 def windows(network: Network) -> Windows:
-    return batch(4, range(1, 1 + COUNT), network.receptive_field)
+    return batch(4, range(1, 1 + COUNT), network.receptive_field, network.specification)
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,10 @@ def test_labels_of_the_tests_change_nothing(tmp_path: Path) -> None:
 
 
 def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(tmp_path: Path) -> None:
-    data = handbook_file(tmp_path)
+    small, data = handbook_table(), tmp_path / "handbook.parquet"
+    kind = np.asarray(small["is_fraud"]) * np.random.default_rng(0).integers(1, 3, len(small))
+    place = small.column_names.index("fraud_scenario")
+    pq.write_table(small.set_column(place, "fraud_scenario", pa.array(kind, pa.int8())), data)
     (latest,) = rows(data, tmp_path, "--oracle", "--trials", "1")
     table = read_transactions(data, load_recipe("handbook"), ReadOptions(require_labels=True)).table
     features = FeatureSpecification(reputation=Reputation(refresh="transaction"))
@@ -67,7 +70,15 @@ def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(tmp_path: Path) 
     truth, score = histories.is_fraud[week], fraud_probability(histories)[week]
     assert latest["roc_auc"] == pytest.approx(roc_auc_score(truth, score))
     assert latest["average_precision"] == pytest.approx(average_precision_score(truth, score))
-    assert latest["by_kind"] == pytest.approx({"1": latest["average_precision"]})
+    theirs = kind[histories.source_row[week]]
+    by_kind = {
+        str(k): average_precision_score(
+            truth[np.isin(theirs, [0, k])], score[np.isin(theirs, [0, k])]
+        )
+        for k in (1, 2)
+    }
+    assert latest["by_kind"] == pytest.approx(by_kind)
+    assert by_kind["1"] != pytest.approx(by_kind["2"])
     assert (latest["seed"], latest["parameters"]) == (None, None)
 
 
@@ -82,13 +93,36 @@ def test_what_is_set_is_what_is_fitted(tmp_path: Path) -> None:
     assert wider[0]["parameters"] - small[0]["parameters"] == 4 * 4 + 4 + 4
 
 
+def test_a_week_that_is_not_whole_has_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = handbook_file(tmp_path, days=27)  # to 2018-07-27, amid the latest week
+    (row,) = rows(data, tmp_path, "--oracle")
+    assert row["trial"] == 2
+    capsys.readouterr()
+    assert main(["--data", str(data), "--training-days", "7", "--oracle", "--trials", "1"]) == 2
+    assert "does not hold the days of validation week 1" in capsys.readouterr().err
+
+
+def test_without_kinds_there_is_no_figure_of_any(tmp_path: Path) -> None:
+    data = tmp_path / "handbook.parquet"
+    pq.write_table(handbook_table().drop_columns("fraud_scenario"), data)
+    (row,) = rows(data, tmp_path, "--oracle", "--trials", "1", "1")
+    assert row["by_kind"] == {}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--trials", "3"], "holds 2 validation weeks"),
-        (["--training-days", "0"], "--training-days: give at least 1"),
-        (["--seeds", "0"], "--seeds: give at least 1"),
+        (["--trials", "3"], "validation week 3"),
+        (["--training-days", "60"], "validation week 1"),
+        (["--training-days", "0"], "training days: 0"),
+        (["--training-days", "1000000"], "training days: 1000000"),
+        (["--seeds", "0"], "seeds: 0"),
         (["--set", "network.widht=8"], "widht"),
+        (["--set", "alerts.per_day=7"], "only keys of network and training"),
+        (["--set", "training.seed=7"], "give --seeds instead"),
+        (["--oracle", "--set", "network.width=8"], "nothing is fitted"),
         (["--json", "nowhere/rows.json"], "there is no folder"),
     ],
 )

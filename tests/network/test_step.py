@@ -8,16 +8,26 @@ import tensorflow as tf
 
 from fraudnet.network.network import Sentinel
 from fraudnet.network.step import Step
-from tests.network.examples import SMALL, SPECIFICATION, batch, random_network
+from fraudnet.windows.specification import FeatureSpecification
+from tests.network.examples import (
+    PIECES,
+    SMALL,
+    SPECIFICATION,
+    WITHOUT_CATEGORIES,
+    batch,
+    random_network,
+)
 
 LENGTHS = [1, 60]
 
 
-def stepped(step: Step, inputs: dict[str, Any]) -> dict[str, Any]:
+def stepped(
+    step: Step, inputs: dict[str, Any], specification: FeatureSpecification = SPECIFICATION
+) -> dict[str, Any]:
     """Of one account, [1, L] by name, padded in front: answers [L'], a valid transaction each."""
     state, found = np.zeros((1, step.length), np.float32), []
     once = tf.function(step)
-    rows = np.stack([inputs[i.name][0] for i in SPECIFICATION.inputs], axis=-1)
+    rows = np.stack([inputs[i.name][0] for i in specification.inputs], axis=-1)
     for row in rows[inputs["valid"][0] > 0]:
         outputs, state = once(row[None].astype(np.float32), state)
         found.append({name: float(value[0, 0, 0]) for name, value in outputs.items()})
@@ -37,6 +47,16 @@ def test_steps_answer_as_the_network_does_of_the_sequence(layer: str) -> None:
         for name, values in found.items():
             by_sequence = expected[name].numpy()[row, -length:, 0]
             np.testing.assert_allclose(values, by_sequence, rtol=1e-4, atol=1e-5)
+
+
+def test_amounts_read_piece_by_piece_are_so_in_steps() -> None:
+    network = random_network(PIECES, specification=WITHOUT_CATEGORIES)
+    reach = network.receptive_field - 1
+    inputs = batch(3, [30], 30 + reach, WITHOUT_CATEGORIES)
+    found = stepped(Step(network), inputs, WITHOUT_CATEGORIES)
+    for name, expected in network.scores(inputs).items():
+        by_sequence = expected.numpy()[0, -30:, 0]
+        np.testing.assert_allclose(found[name], by_sequence, rtol=1e-4, atol=1e-5)
 
 
 def test_a_state_forgets_what_a_window_does_not_see() -> None:
