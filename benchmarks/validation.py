@@ -93,8 +93,7 @@ def parser() -> argparse.ArgumentParser:
         help="length of each training period (default: %(default)s)",
     )  # fmt: skip
     made.add_argument(
-        "--trials", nargs="+", type=int, choices=range(1, TRIALS + 1),
-        metavar="N",
+        "--trials", nargs="+", type=int, choices=range(1, TRIALS + 1), metavar="N",
         help="weeks to validate on, 1 is the latest (default: all that there are)",
     )  # fmt: skip
     made.add_argument(
