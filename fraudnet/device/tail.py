@@ -8,6 +8,7 @@ they are compressed, and a file that is framed otherwise is refused. How they ar
 
 import hashlib
 import json
+import os
 import stat
 import struct
 import zlib
@@ -60,17 +61,18 @@ def read_regular(path: Path) -> bytes:
         ArtifactError: it is a directory, a pipe or a device, or too large.
         OSError: it cannot be read.
     """
-    status = path.stat()
     # A pipe is waited for, and a device may never end.
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(path.stat().st_mode):
         raise ArtifactError("not a regular file; give the path of a .tflite file")
-    if status.st_size > FILE_LIMIT:
-        raise ArtifactError(
-            f"{status.st_size:,} bytes, more than the {FILE_LIMIT:,} of the largest artifact; give "
-            "the .tflite that `fraudnet export` wrote"
-        )
     with path.open("rb") as file:
-        return file.read(status.st_size)
+        # Of what was opened: an update may have put another file in its place since.
+        size = os.fstat(file.fileno()).st_size
+        if size > FILE_LIMIT:
+            raise ArtifactError(
+                f"{size:,} bytes, more than the {FILE_LIMIT:,} of the largest artifact; give the "
+                ".tflite that `fraudnet export` wrote"
+            )
+        return file.read(size)
 
 
 def split(content: bytes) -> tuple[bytes, dict[str, Any], bool]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from fraudnet.artifact.signing import generate_key, sign
 from fraudnet.device import ArtifactError, DeviceInputError, Scorer
 from fraudnet.device.artifact import open_artifact
 from fraudnet.device.device_command import add_arguments, run
+from fraudnet.device.tail import read_regular
 from fraudnet.device.update import previous_path, roll_back, update_artifact
 from tests.device.conftest import contract, vectors, with_tail
 
@@ -263,6 +265,21 @@ def test_killed_at_random_moments(releases: list[Path], used: Path) -> None:
             process.kill()
         assert threshold(used) in (0.1, 0.2, 0.3)
         assert threshold(previous_path(used)) in (0.1, 0.2, 0.3)
+
+
+def test_replaced_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a longer one, of which the length of the old one would be a part."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    new.write_bytes(b"longer")
+    opens = Path.open
+
+    def replaced_then_opened(path: Path, mode: str) -> IO[Any]:
+        new.replace(path)
+        return opens(path, mode)
+
+    monkeypatch.setattr(Path, "open", replaced_then_opened)
+    assert read_regular(old) == b"longer"
 
 
 def test_the_command(releases: list[Path], used: Path, capsys: pytest.CaptureFixture[str]) -> None:
