@@ -3,10 +3,43 @@
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 REACH = 4.0
 """Standard deviations of the log amount that the pieces cover; beyond, the last one's end holds."""
+
+LARGEST_LOG = 85.0
+"""No amount in float32 has a larger logarithm by much."""
+
+
+def ends_of_pieces(pieces: int, mean: float, deviation: float) -> npt.NDArray[np.float64]:
+    """The amounts at which pieces begin and end, ascending: [pieces + 1].
+
+    Evenly spaced in the signed logarithm, from -REACH to REACH deviations about its mean.
+    """
+    logs = np.clip(
+        mean + np.linspace(-REACH, REACH, pieces + 1) * deviation, -LARGEST_LOG, LARGEST_LOG
+    )
+    amounts: npt.NDArray[np.float64] = np.sign(logs) * np.expm1(np.abs(logs))
+    return amounts
+
+
+def place(amount: Any, ends: Any) -> tuple[Any, Any]:
+    """The piece that each amount lies in, int32 [B, L], and the share of it below, [B, L, 1].
+
+    By comparing and subtracting the amounts themselves, which every runtime does alike: the last
+    bit of a logarithm is worth 4e-6 of a piece, and a piece can be steep.
+
+    Args:
+        amount: as it is, [B, L, 1].
+        ends: `ends_of_pieces`, [pieces + 1].
+    """
+    piece = ops.sum(ops.cast(amount >= ends[1:-1], "int32"), axis=-1)
+    begin, end = ops.take(ends, piece), ops.take(ends, piece + 1)
+    share = ops.clip((amount[..., 0] - begin) / (end - begin), 0.0, 1.0)
+    return piece, share[..., None]
 
 
 @keras.saving.register_keras_serializable("fraudnet")
@@ -21,10 +54,10 @@ class AmountWithin(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     Args:
         categories: indices, 0 (unknown) included; 1 where there are no categories.
-        pieces: pieces between -REACH and REACH.
+        pieces: of an amount.
         channels: functions.
 
-    Input: standardised log amount [B, L, 1], and category [B, L], or None where there are none.
+    Input: `place` of the amount, and category [B, L], or None where there are none.
     Output shape: [B, L, channels].
     """
 
@@ -34,15 +67,11 @@ class AmountWithin(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
         self.nodes = keras.layers.Embedding(categories * (pieces + 1), channels, name="nodes")
 
     def build(self, *_shapes: Any) -> None:
-        """Create the [categories x nodes, channels] values at the nodes."""
+        """Create the [categories x nodes, channels] values at the ends of the pieces."""
         self.nodes.build(())
 
-    def call(self, amount: Any, category: Any = None) -> Any:
+    def call(self, piece: Any, share: Any, category: Any = None) -> Any:
         """See the class."""
-        position = (ops.clip(amount, -REACH, REACH) + REACH) * (self.pieces / (2 * REACH))
-        left = ops.minimum(ops.floor(position), self.pieces - 1.0)
-        share = position - left
-        node = ops.cast(left[..., 0], "int32")
         if category is not None:
-            node = node + category * (self.pieces + 1)
-        return self.nodes(node) * (1.0 - share) + self.nodes(node + 1) * share
+            piece = piece + category * (self.pieces + 1)
+        return self.nodes(piece) * (1.0 - share) + self.nodes(piece + 1) * share

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from fraudnet.network.amounts import AmountWithin
+from fraudnet.network.amounts import AmountWithin, ends_of_pieces, place
 from fraudnet.network.layers import newest, windowed_sum
 from fraudnet.windows.specification import COUNTS, FeatureSpecification
 
@@ -80,6 +80,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         super().__init__(**kwargs)
         self.specification = specification
         self.normal_window = normal_window
+        self.amount_pieces = amount_pieces
         # One for the gap to the predecessor of the oldest of the window, one for the newest itself.
         self.span = max(normal_window + 2, max(LAGS) + 1)
         self.embeddings = {
@@ -108,6 +109,11 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
             embedding.build(())
         for within in self.amounts_within.values():
             within.build(())
+        if self.amounts_within:
+            self.amount_ends = self.add_weight(
+                name="amount_ends", shape=(self.amount_pieces + 1,), trainable=False
+            )
+            self.standardise(np.zeros(size), np.ones(size))
 
     def call(self, inputs: dict[str, Any]) -> tuple[Any, Any]:
         """See the class."""
@@ -124,12 +130,13 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         gaps = [self.gap(read[..., 2:4], valid, lag) for lag in LAGS]
         clock = _clock(newest(read[..., 3:7], 1))
         numeric, own = self._further(inputs, newest(read[..., 7:], dropped), dropped)
-        for name, within in self.amounts_within.items():
-            if name in self.embeddings:
-                category = newest(inputs[name], dropped)
-                own.append(((AMOUNT, name), within(newest(amount, dropped), category)))
-            else:
-                own.append(((AMOUNT,), within(newest(amount, dropped))))
+        if self.amounts_within:
+            where = place(newest(read[..., :1], dropped), self.amount_ends)
+            for name, within in self.amounts_within.items():
+                if name in self.embeddings:
+                    own.append(((AMOUNT, name), within(*where, newest(inputs[name], dropped))))
+                else:
+                    own.append(((AMOUNT,), within(*where)))
         return Readings(amount, valid, gaps, clock, numeric, own)
 
     def combined(self, readings: "Readings") -> tuple[Any, Any]:
@@ -222,8 +229,18 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         """
         logs = [signed_log_numpy(columns["amount"]), log_gaps]
         logs += [signed_log_numpy(columns[name]) for name in self.specification.numeric]
-        self.mean.assign([float(v.mean()) for v in logs])
-        self.deviation.assign([max(float(v.std()), 1e-3) for v in logs])
+        self.standardise(
+            np.array([v.mean() for v in logs]), np.array([max(v.std(), 1e-3) for v in logs])
+        )
+
+    def standardise(
+        self, mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64]
+    ) -> None:
+        """Set mean and deviation of amount, gap and numeric columns, [2 + N] logarithms each."""
+        self.mean.assign(mean)
+        self.deviation.assign(deviation)
+        if self.amounts_within:
+            self.amount_ends.assign(ends_of_pieces(self.amount_pieces, mean[0], deviation[0]))
 
 
 def signed_log(x: Any) -> Any:

@@ -118,8 +118,7 @@ def random_network(
         elif kind in ("bias", "mean"):
             weight.assign(rng.normal(0, 0.4, shape))
     size = 2 + len(specification.numeric)
-    network.features.mean.assign(np.linspace(2.0, 5.0, size))
-    network.features.deviation.assign(np.linspace(1.5, 2.5, size))
+    network.features.standardise(np.linspace(2.0, 5.0, size), np.linspace(1.5, 2.5, size))
     channels, rank = network.distance.directions.shape
     network.distance.directions.assign(rng.normal(0, channels**-0.5, (channels, rank)))
     network.distance.excess.assign(rng.uniform(0.5, 2, rank))

@@ -5,51 +5,60 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudnet.network.amounts import REACH, AmountWithin
+from fraudnet.network.amounts import REACH, AmountWithin, ends_of_pieces, place
+from fraudnet.network.features import signed_log_numpy
 from fraudnet.network.network import NetworkConfig, build_network
 from fraudnet.windows.specification import CategoricalColumn, FeatureSpecification
 
 PIECES, CHANNELS, CATEGORIES = 8, 3, 4
+ENDS = ends_of_pieces(PIECES, 2.0, 1.5).astype(np.float32)  # from -54 to 2,980
 
 
-@pytest.fixture(scope="module")
-def layer() -> AmountWithin:
-    made = AmountWithin(CATEGORIES, PIECES, CHANNELS)
-    made.build()
-    values = np.random.default_rng(0).normal(size=(CATEGORIES * (PIECES + 1), CHANNELS))
-    made.nodes.set_weights([values])
-    return made
+def made(categories: int, seed: int) -> AmountWithin:
+    layer = AmountWithin(categories, PIECES, CHANNELS)
+    layer.build()
+    values = np.random.default_rng(seed).normal(size=(categories * (PIECES + 1), CHANNELS))
+    layer.nodes.set_weights([values])
+    return layer
+
+
+LAYER, ONE_TABLE = made(CATEGORIES, 0), made(1, 1)
 
 
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(
-        st.tuples(st.floats(-20, 20, width=32), st.integers(0, CATEGORIES - 1)),
+        st.tuples(
+            st.floats(-100, 5000, width=32) | st.sampled_from(list(ENDS)),
+            st.integers(0, CATEGORIES - 1),
+        ),
         min_size=1, max_size=20,
     )
 )  # fmt: skip
-def test_is_numpys_interpolation_between_the_nodes(
-    layer: AmountWithin, pairs: list[tuple[float, int]]
-) -> None:
+def test_is_numpys_interpolation_between_the_ends(pairs: list[tuple[float, int]]) -> None:
     amount = np.array([a for a, _ in pairs], np.float32)
     category = np.array([c for _, c in pairs], np.int32)
-    found = np.asarray(layer(amount[None, :, None], category[None]))[0]
-    table = np.asarray(layer.nodes.get_weights()[0]).reshape(CATEGORIES, PIECES + 1, CHANNELS)
-    nodes = np.linspace(-REACH, REACH, PIECES + 1)
+    found = np.asarray(LAYER(*place(amount[None, :, None], ENDS), category[None]))[0]
+    table = np.asarray(LAYER.nodes.get_weights()[0]).reshape(CATEGORIES, PIECES + 1, CHANNELS)
     for row, (a, c) in zip(found, pairs, strict=True):
-        expected = [np.interp(a, nodes, table[c, :, channel]) for channel in range(CHANNELS)]
-        np.testing.assert_allclose(row, expected, atol=2e-5)
+        expected = [np.interp(a, ENDS, table[c, :, channel]) for channel in range(CHANNELS)]
+        np.testing.assert_allclose(row, expected, atol=2e-6)
 
 
 def test_without_categories_all_amounts_share_a_table() -> None:
-    made = AmountWithin(1, PIECES, CHANNELS)
-    made.build()
-    table = np.random.default_rng(1).normal(size=(PIECES + 1, CHANNELS))
-    made.nodes.set_weights([table])
-    amount = np.linspace(-REACH - 1, REACH + 1, 101, dtype=np.float32)
-    nodes = np.linspace(-REACH, REACH, PIECES + 1)
-    expected = np.stack([np.interp(amount, nodes, column) for column in table.T], axis=1)
-    np.testing.assert_allclose(np.asarray(made(amount[None, :, None]))[0], expected, atol=2e-5)
+    table = np.asarray(ONE_TABLE.nodes.get_weights()[0])
+    amount = np.geomspace(1, 10_000, 101, dtype=np.float32) - 60
+    expected = np.stack([np.interp(amount, ENDS, column) for column in table.T], axis=1)
+    found = np.asarray(ONE_TABLE(*place(amount[None, :, None], ENDS)))[0]
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(2.0, 1.5), (0.0, 1e-3), (60.0, 20.0)])
+def test_the_ends_are_evenly_spaced_in_the_logarithm(mean: float, deviation: float) -> None:
+    ends = ends_of_pieces(PIECES, mean, deviation)
+    logs = mean + deviation * np.linspace(-REACH, REACH, PIECES + 1)
+    np.testing.assert_allclose(signed_log_numpy(ends), np.minimum(logs, 85), rtol=1e-9)
+    assert np.isfinite(ends.astype(np.float32)).all()
 
 
 @pytest.mark.parametrize(("vocabulary", "tables"), [(("a", "b"), 3), (None, 1)])
@@ -65,4 +74,4 @@ def test_is_read_only_where_it_is_asked_for(
         for pieces in (0, 10)
     ]
     embedding, width = NetworkConfig().embedding, NetworkConfig().width
-    assert counts[1] - counts[0] == tables * 11 * embedding + embedding * width
+    assert counts[1] - counts[0] == tables * 11 * embedding + embedding * width + 11
