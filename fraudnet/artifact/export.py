@@ -38,8 +38,9 @@ SHORT, LONG = 6, 24
 STEPPED = 400
 """Windows that are answered by `step`, too, which takes as many calls as they have transactions."""
 
-REPRESENTATIVE = 8
-"""Every so many of the kept windows is one that ranges of activations are taken from."""
+REPRESENTATIVE = 20
+"""Every so many of the windows that copies are compared on is one that ranges of activations are
+taken from, the edge cases apart: short and scaled ones and without reputation are among them."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,7 @@ def export(
         DeviceInputError: no runtime is installed.
     """
     facts, windows, expected = source.trained.facts, source.windows, source.expected
-    kept = source.trained.windows
-    representative = {name: values[::REPRESENTATIVE] for name, values in kept.items()}
+    representative = {n: v[:LEAST_WINDOWS:REPRESENTATIVE] for n, v in windows.items()}
     step = None
     # Ranges of activations are those of windows: in integers a step would answer otherwise.
     if source.step is not None and variant != "int8":

@@ -25,10 +25,12 @@ Windows = dict[str, npt.NDArray[np.generic]]
 
 BUT_THE_STEM = r"/(head|block\d+_(expand|project|squeeze))(_\d+)?/"
 LAYERS = r"/(stem|head|block\d+_(expand|project|squeeze))(_\d+)?/"
+STEM = r"/stem(_\d+)?/"
 """Of the operators' names: the 1x1 layers that are quantised.
 
 In float16 all but the stem, which reads features of wide ranges: half to three quarters of what
-float16 gets wrong is its doing. In eight bits its bytes are worth more than that.
+float16 gets wrong is its doing. In eight bits its bytes are worth more than that, but in int8 it is
+its weights alone: with the features in eight bits as well, the same.
 """
 
 MATRIX_PRODUCT = qtyping.TFLOperationName.FULLY_CONNECTED
@@ -47,7 +49,7 @@ def quantise(
     turned back before each product. int8: weights, one scale a matrix (tflite-runtime 2.14 knows no
     other for a product of matrices in integers), and activations, by their smallest and largest
     over the windows (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference", sections 2.1 and 3).
+    Integer-Arithmetic-Only Inference", sections 2.1 and 3); of the stem as in int8_weights.
 
     Args:
         model: flatbuffer as converted, its operators still named.
@@ -79,6 +81,8 @@ def quantise(
                 layers, MATRIX_PRODUCT, activation_num_bits=8, weight_num_bits=8,
                 weight_granularity=qtyping.QuantGranularity.TENSORWISE,
             )  # fmt: skip
+            # Where both match, the later one holds.
+            recipe.add_weight_only_config(rf"(?=.*{STEM}).*{layers}", MATRIX_PRODUCT, num_bits=8)
     # It warns that to keep all tensors, for their ranges, takes memory; and draws its own progress.
     with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore", UserWarning)

@@ -79,6 +79,20 @@ def test_only_the_1x1_layers_change(variants: dict[Variant, bytes]) -> None:
         assert (1, SMALL.head) not in matrices  # the last layer's
 
 
+def test_features_are_not_rounded(network: Network, variants: dict[Variant, bytes]) -> None:
+    """In int8 the stem's weights have a scale an output channel, which a product in floats can."""
+    model = schema.Model.GetRootAs(bytearray(variants["int8"]), 0)
+    graph = schema.ModelT.InitFromObj(model).subgraphs[0]
+    scales = {
+        tuple(t.shape): len(t.quantization.scale)
+        for t in graph.tensors
+        if t.type == INT8 and t.buffer and model.Buffers(t.buffer).DataLength()
+    }
+    stem, head = (network.scores.get_layer(n).weights[0].shape for n in ("stem", "head"))
+    assert scales[stem[::-1]] == SMALL.width
+    assert scales[head[::-1]] == 1
+
+
 def test_smaller_types_take_fewer_bytes(variants: dict[Variant, bytes]) -> None:
     sizes = {variant: len(model) for variant, model in variants.items()}
     assert sizes["float16"] < sizes["float32"]
