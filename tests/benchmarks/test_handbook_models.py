@@ -9,6 +9,7 @@ from benchmarks import handbook_models
 from benchmarks.handbook_features import handbook_features
 from benchmarks.handbook_task import Task
 from benchmarks.handbook_trees import HandbookForest
+from fraudnet.network.network import NetworkConfig
 from fraudnet.training.experiment import load_experiment
 from fraudnet.training.fitting import TrainingConfig
 from fraudnet.windows.histories import Histories, build_histories
@@ -119,8 +120,9 @@ def test_the_forest_depends_on_its_seed_and_not_on_what_it_was_asked_before() ->
     assert answers[0].shape == ((~training).sum(),)
 
 
-def test_with_28_days_the_shipped_experiments_training_is_measured() -> None:
+def test_with_28_days_the_shipped_experiment_is_measured() -> None:
     experiment = load_experiment("handbook")
+    assert experiment.network == NetworkConfig(amount_pieces=handbook_models.AMOUNT_PIECES)
     assert experiment.training == TrainingConfig(
         epochs=handbook_models.EPOCHS_OF_SOME_WEEKS,
         chunk_length=handbook_models.CHUNK_LENGTH,

@@ -53,6 +53,15 @@ def test_without_categories_all_amounts_share_a_table() -> None:
     np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
+def test_a_place_is_exact_to_a_few_ten_millionths_of_a_piece() -> None:
+    """A logarithm's last bit is worth 4e-6 of one, which steep pieces turn into other scores."""
+    ends = ends_of_pieces(64, 3.6, 1.1).astype(np.float32)
+    amount = np.arange(1, 250_000, 7).astype(np.float32) / 100
+    piece, share = place(amount[None, :, None], ends)
+    found = np.asarray(piece)[0] + np.asarray(share, np.float64)[0, :, 0]
+    np.testing.assert_allclose(found, np.interp(amount, ends, np.arange(65.0)), atol=3e-7, rtol=0)
+
+
 @pytest.mark.parametrize(("mean", "deviation"), [(2.0, 1.5), (0.0, 1e-3), (60.0, 20.0)])
 def test_the_ends_are_evenly_spaced_in_the_logarithm(mean: float, deviation: float) -> None:
     ends = ends_of_pieces(PIECES, mean, deviation)
