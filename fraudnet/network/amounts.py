@@ -36,10 +36,10 @@ def place(amount: Any, ends: Any) -> tuple[Any, Any]:
         amount: as it is, [B, L, 1].
         ends: `ends_of_pieces`, [pieces + 1].
     """
-    piece = ops.sum(ops.cast(amount >= ends[1:-1], "int32"), axis=-1)
+    piece = ops.sum(ops.cast(amount >= ends[1:-1], "int32"), axis=-1, keepdims=True)
     begin, end = ops.take(ends, piece), ops.take(ends, piece + 1)
-    share = ops.clip((amount[..., 0] - begin) / (end - begin), 0.0, 1.0)
-    return piece, share[..., None]
+    # An axis that was added to the share would fix the length of an exported graph.
+    return piece[..., 0], ops.clip((amount - begin) / (end - begin), 0.0, 1.0)
 
 
 @keras.saving.register_keras_serializable("fraudnet")

@@ -12,6 +12,7 @@ from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.signatures import SEQUENCE
 from fraudnet.artifact.verify import with_edge_cases
+from fraudnet.device.runtime import Network as Runtime
 from fraudnet.energy.counting import count_bytes
 from fraudnet.network.network import Network
 from fraudnet.windows.specification import FeatureSpecification
@@ -128,6 +129,18 @@ def test_amounts_read_piece_by_piece_are_answered_as_by_keras(
     found = answers_of(runtime, tmp_path / "model.tflite", windows)
     assert found["fraud_probability"] == pytest.approx(expected, abs=1e-5)
     assert expected.std() > 0.1
+
+
+@pytest.mark.parametrize("of", [SPECIFICATION, WITHOUT_CATEGORIES])
+def test_pieces_of_amounts_leave_the_length_open(of: FeatureSpecification) -> None:
+    """A sequence is answered at each position that has a whole window before it."""
+    network = random_network(PIECES, 7, of)
+    sequence = batch(6, [400], network.receptive_field + 4, of)
+    expected = network.scores(sequence)["fraud_probability"].numpy()[0, :, 0]
+    positions = sequence["valid"].shape[1]
+    runtime = Runtime(slim(convert(network), SEQUENCE), SEQUENCE, positions=positions)
+    found = runtime.run_sequence(sequence)["fraud_probability"]
+    assert np.ravel(found) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_work_of_an_isotonic_calibration_is_counted(
