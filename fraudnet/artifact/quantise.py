@@ -24,13 +24,13 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Windows = dict[str, npt.NDArray[np.generic]]
 
 BUT_THE_STEM = r"/(head|block\d+_(expand|project|squeeze))(_\d+)?/"
-LAYERS = r"/(stem|head|block\d+_(expand|project|squeeze))(_\d+)?/"
 STEM = r"/stem(_\d+)?/"
+LAYERS = r"/(stem|head|block\d+_(expand|project|squeeze))(_\d+)?/"
 """Of the operators' names: the 1x1 layers that are quantised.
 
 In float16 all but the stem, which reads features of wide ranges: half to three quarters of what
-float16 gets wrong is its doing. In eight bits its bytes are worth more than that, but in int8 it is
-its weights alone: with the features in eight bits as well, the same.
+float16 gets wrong is its doing. In eight bits its bytes are worth more than that, but those of its
+weights alone: to round the features, too, made half or more of what int8 got wrong.
 """
 
 MATRIX_PRODUCT = qtyping.TFLOperationName.FULLY_CONNECTED

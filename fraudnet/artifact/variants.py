@@ -28,6 +28,7 @@ from fraudnet.training.trained import Trained
 from fraudnet.windows.prequential import rows_to_test
 
 EVERY = 8
+"""Windows to one that a layer's error is measured on."""
 
 
 @dataclass(frozen=True)

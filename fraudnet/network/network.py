@@ -50,7 +50,7 @@ class NetworkConfig(Section):
         default=0,
         ge=0,
         description="pieces of what the amount says within each category, or at all where there "
-        "are none (piecewise linear in its logarithm); 0: the logarithm is read alone",
+        "are none (linear in each, even in the logarithm); 0: the logarithm is read alone",
     )
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(
