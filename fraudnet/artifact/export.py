@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fraudnet.artifact.contract import contract_of
 from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
+from fraudnet.artifact.lengthwise import lengthwise
 from fraudnet.artifact.package import package, vector, write_atomically
 from fraudnet.artifact.quantise import Variant, quantise
 from fraudnet.artifact.signatures import SEQUENCE, STEP, WINDOW
@@ -35,8 +36,9 @@ SHORT_VECTORS = 3
 SHORT, LONG = 6, 24
 """Transactions in a test vector at most: a whole window takes 2 kB of the file."""
 
-STEPPED = 400
-"""Windows that are answered by `step`, too, which takes as many calls as they have transactions."""
+OTHERS = 400
+"""Windows that the other signatures answer, too, the edge cases among them: `step` takes as many
+calls as they have transactions."""
 
 REPRESENTATIVE = 20
 """Every so many of the windows that copies are compared on is one that ranges of activations are
@@ -124,7 +126,7 @@ def export(
 
     Raises:
         CheckFailed: the flatbuffer is not the same function as the Keras network, in a runtime that
-            runs it; or none does.
+            runs it, by each of its signatures; or none does.
         InputError: the file cannot be written.
         DeviceInputError: no runtime is installed.
     """
@@ -143,9 +145,6 @@ def export(
         name = version_of(runtime)
         try:
             found[name] = answers_of(runtime, model, WINDOW, windows)
-            if step is not None:
-                in_order = {i.name: windows[i.name] for i in facts.experiment.features.inputs}
-                stepped = stepwise(runtime, model, _stepped(in_order))
         except NotLoaded as reason:
             not_loaded[name] = str(reason)
             continue
@@ -153,13 +152,7 @@ def export(
             parity[name] = check_parity(
                 found[name], expected, facts.threshold.probability, tolerance
             )
-            if step is not None:
-                check_parity(
-                    stepped,
-                    _stepped(found[name].outputs),
-                    facts.threshold.probability,
-                    TOLERANCES["float32"],
-                )
+            _check_others(source, model, runtime, found[name], step is not None)
         except CheckFailed as error:
             raise CheckFailed(f"{variant} in {name}: {error}") from error
     if not parity:
@@ -184,9 +177,26 @@ def export(
     )
 
 
-def _stepped(values: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Of the windows that are gone through one transaction at a time, the edge cases among them."""
-    return {name: each[-STEPPED:] for name, each in values.items()}
+def _check_others(
+    source: Converted, model: bytes, runtime: str, by_window: Answers, with_step: bool
+) -> None:
+    """What the other signatures answer is what `score_window` does, in whatever runs that.
+
+    Raises:
+        CheckFailed: it is not, or the runtime does not run one of them.
+    """
+    facts = source.trained.facts
+    ways = {SEQUENCE: lengthwise} | ({STEP: stepwise} if with_step else {})
+    windows = {i.name: source.windows[i.name][-OTHERS:] for i in facts.experiment.features.inputs}
+    expected = {name: values[-OTHERS:] for name, values in by_window.outputs.items()}
+    for signature, ask in ways.items():
+        try:
+            found = ask(runtime, model, windows)
+            check_parity(
+                found, expected, facts.threshold.probability, TOLERANCES["float32"], WINDOW
+            )
+        except (CheckFailed, NotLoaded) as reason:
+            raise CheckFailed(f"{signature}: {reason}") from reason
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:

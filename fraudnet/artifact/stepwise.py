@@ -1,7 +1,6 @@
 """What `step` answers in one TFLite runtime, one transaction after another, in a process apart."""
 
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from fraudnet.artifact.signatures import STEP
 from fraudnet.device.contract import DISTANCE, PROBABILITY
 from fraudnet.device.runtime import load
 from fraudnet.device.stepping import STATE
-from fraudnet.latency.answering import Answers, Windows, run_apart
+from fraudnet.latency.answering import Answers, Windows, ask_apart
 
 LATENCY = "latency_ns"
 
@@ -27,13 +26,7 @@ def stepwise(runtime: str, model: bytes, windows: Windows) -> Answers:
     Raises:
         NotLoaded: the runtime lacks an operator, crashes, or needs too long.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, found, file = (Path(folder) / n for n in ("given.npz", "found.npz", "model.tflite"))
-        np.savez(given, **windows)
-        file.write_bytes(model)
-        run_apart(__name__, runtime, [file, given, found])
-        with np.load(found) as stored:
-            outputs = dict(stored)
+    outputs = ask_apart(__name__, runtime, model, windows)
     return Answers(latency_us=outputs.pop(LATENCY) / 1e3, outputs=outputs)
 
 

@@ -69,6 +69,7 @@ def check_parity(
     expected: dict[str, npt.NDArray[np.float32]],
     threshold: float,
     tolerance: Tolerance,
+    peer: str = "Keras",
 ) -> Parity:
     """Compare what the flatbuffer answered with what Keras did.
 
@@ -77,6 +78,7 @@ def check_parity(
         expected: Keras's answers, [W] by output.
         threshold: of the decision.
         tolerance: what is allowed.
+        peer: whose answers are expected, where not Keras's.
 
     Raises:
         CheckFailed: an answer is further off than the tolerance, or is not finite, or decisions
@@ -100,14 +102,14 @@ def check_parity(
     if not within.all():
         worst = worst_windows(found, expected, tolerance)[0]
         raise CheckFailed(
-            f"the artifact differs from Keras on {parity.windows} windows: probability by up to "
+            f"the artifact differs from {peer} on {parity.windows} windows: probability by up to "
             f"{parity.worst_probability_difference:.2g} (allowed {tolerance.probability:g}), "
             f"distance by up to {parity.worst_distance_difference:.2g} "
             f"(allowed {tolerance.distance:g}), worst in window {worst}; it was not written"
         )
     if different.mean() > tolerance.different_decisions:
         raise CheckFailed(
-            f"the artifact decides otherwise than Keras on {parity.different_decisions} of "
+            f"the artifact decides otherwise than {peer} on {parity.different_decisions} of "
             f"{parity.windows} windows (allowed {tolerance.different_decisions:.2%}); it was not "
             "written"
         )

@@ -112,20 +112,41 @@ def answers_of(
     Raises:
         NotLoaded: the runtime lacks an operator, crashes, or needs too long.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        given, found, file = (Path(folder) / n for n in ("given.npz", "found.npz", "model.tflite"))
-        np.savez(given, **windows)
-        file.write_bytes(model)
-        options = {"threads": threads, "repetitions": repetitions, "cold": cold}
-        run_apart(__name__, runtime, [signature, file, given, found, json.dumps(options)])
-        with np.load(found) as stored:
-            outputs = dict(stored)
+    options = {"threads": threads, "repetitions": repetitions, "cold": cold}
+    outputs = ask_apart(__name__, runtime, model, windows, signature, json.dumps(options))
     return Answers(
         latency_us=outputs.pop(_LATENCY) / 1e3,
         loading_us=float(outputs.pop(_LOADING)) / 1e3,
         first_us=float(outputs.pop(_FIRST)) / 1e3,
         outputs=outputs,
     )
+
+
+def ask_apart(
+    module: str, runtime: str, model: bytes, windows: Windows, *options: str
+) -> dict[str, npt.NDArray[Any]]:
+    """Run a module that is given files of a model and of windows, one to write to, and options.
+
+    Args:
+        module: that writes arrays to the third of the files, by `numpy.savez`.
+        runtime: that it uses.
+        model: the flatbuffer.
+        windows: [W, R] by input.
+        options: further arguments.
+
+    Returns:
+        What it wrote, by name.
+
+    Raises:
+        NotLoaded: it does not end well, or not in time.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file, given, found = (Path(folder) / n for n in ("model.tflite", "given.npz", "found.npz"))
+        file.write_bytes(model)
+        np.savez(given, **windows)
+        run_apart(module, runtime, [file, given, found, *options])
+        with np.load(found) as stored:
+            return dict(stored)
 
 
 def run_apart(module: str, runtime: str, arguments: Sequence[object]) -> None:
@@ -158,7 +179,7 @@ class CacheEvictor:
         self._memory += 1
 
 
-def _answer(signature: str, model: str, given: str, found: str, options: str) -> None:
+def _answer(model: str, given: str, found: str, signature: str, options: str) -> None:
     asked = json.loads(options)
     with np.load(given) as stored:
         windows = dict(stored)

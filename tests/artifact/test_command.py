@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 
 from fraudnet.artifact import export as export_module
+from fraudnet.artifact.flatbuffer import slim
+from fraudnet.artifact.lengthwise import lengthwise
 from fraudnet.artifact.package import package
 from fraudnet.artifact.verify import keras_answers
 from fraudnet.cli import main
+from fraudnet.latency.answering import Answers
 from fraudnet.training.trained import Windows
 from tests.artifact.runtimes import in_a_process, need
 from tests.training.world import World, logging_to
@@ -75,6 +78,39 @@ def test_an_export_that_differs_from_keras_is_status_1(
     assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
     assert ": the artifact differs from Keras on 10007 windows: " in error
     assert error.endswith("it was not written\n")
+    assert not path.exists()
+
+
+def off_by_one_window(runtime: str, model: bytes, windows: Windows) -> Answers:
+    rolled = {name: np.roll(values, 1, axis=0) for name, values in windows.items()}
+    return lengthwise(runtime, model, rolled)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"slim": lambda model, _, step: slim(model, "sequences", step)}, "ends with status 1: "),
+        ({"lengthwise": off_by_one_window}, "the artifact differs from score_window on 400 "),
+    ],
+    ids=["missing", "different"],
+)
+def test_an_export_whose_sequences_are_not_its_windows_is_status_1(
+    changed: dict[str, Any],
+    said: str,
+    world: World,
+    scratch: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, function in changed.items():
+        monkeypatch.setattr(export_module, name, function)
+    path = tmp_path / "fraud.tflite"
+    with logging_to(scratch):
+        assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
+    assert f": score_sequence: {said}" in error
     assert not path.exists()
 
 
