@@ -12,9 +12,10 @@ from fraudnet.network.network import Network, NetworkConfig, build_network
 from fraudnet.review.learning import Shares, choose
 from fraudnet.training.batches import Batches
 from fraudnet.training.checkpoint import assign, values_of
-from fraudnet.training.fitting import TrainingConfig, compiled_step, fit_network
+from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.scoring import RowScorer
 from fraudnet.training.sentinel import fit_full, fit_limits
+from fraudnet.training.step import TrainingStep
 from fraudnet.windows.chunks import chunks_over
 from fraudnet.windows.labels import KnownRows
 
@@ -100,24 +101,26 @@ class Learner:
         known = year.known(np.zeros(0, np.int64), year.month(0).end, reported_share=0.0)
         config = LAUNCH.model_copy(update={"seed": year.seed})
         fit_network(self._network, known, config)
-        self._launched = values_of(self._network.logit.trainable_variables)
         self._optimizer = keras.optimizers.AdamW(
             MONTHLY.learning_rate,
             weight_decay=MONTHLY.weight_decay,
-            clipnorm=1.0,
+            global_clipnorm=1.0,
             use_ema=True,
             ema_momentum=MONTHLY.weight_averaging,
         )
-        self._optimizer.build(self._network.logit.trainable_variables)
+        self._step = TrainingStep(
+            self._network.logit, self._optimizer, year.seed, MONTHLY.focal_gamma
+        )
+        self._launched = values_of([self._step.weights])
         self._unused = values_of(self._optimizer.variables)
-        self._step = compiled_step(self._network.logit, self._optimizer, MONTHLY.focal_gamma)
         field, none = self._network.receptive_field, np.zeros(len(year.histories), bool)
         self._scores = RowScorer(self._network.scores, field, year.histories, none)
         self._hidden = RowScorer(self._network.fingerprint, field, year.histories, none)
 
     def start(self) -> None:
         """Be as at the launch."""
-        assign(self._network.logit.trainable_variables, self._launched)
+        assign([self._step.weights], self._launched)
+        self._step.put_back()
 
     def learn(self, known: KnownRows, month: int) -> None:
         """Some more epochs over all that is known, from the present weights on."""
@@ -130,7 +133,8 @@ class Learner:
         for epoch in range(MONTHLY.epochs):
             for batch in batches.epoch(epoch):
                 self._step(batch)
-        self._optimizer.finalize_variable_values(self._network.logit.trainable_variables)
+        self._optimizer.finalize_variable_values([self._step.weights])
+        self._step.put_back()
 
     def fit_distance(self, known: KnownRows) -> None:
         """Fit the distance on genuine transactions that are known."""

@@ -14,11 +14,13 @@ import tensorflow as tf
 from fraudnet.network import layers
 from fraudnet.network import network as networks
 from fraudnet.network.network import Network, NetworkConfig, build_network
+from fraudnet.training import step
+from fraudnet.training.batches import Batch
 from fraudnet.windows.chunks import Chunks
 from fraudnet.windows.specification import FeatureSpecification
 
-OURS = "ours: XLA, static shapes"
-Inputs = dict[str, tf.Tensor]
+OURS = "ours"
+Step = Callable[[Batch], tf.Tensor]
 
 
 class KerasConv1x1(keras.layers.Conv1D):  # type: ignore[misc]  # Keras has no types
@@ -44,17 +46,21 @@ class Variant:
         name: what differs.
         swapped: layers of another kind that the network is built of: module, name, class.
         xla: whether the step is compiled by XLA.
-        static: whether the compiler knows the shapes; else batch and length are open.
+        parts: of the batch, whose slopes are found at the same time.
+        vector: whether the weights are one; else a variable each, and the batch is not divided.
     """
 
     name: str
     swapped: tuple[tuple[Any, str, type[Any]], ...] = ()
     xla: bool = True
-    static: bool = True
+    parts: int = step.PARTS
+    vector: bool = True
 
 
 VARIANTS = (
     Variant(OURS),
+    Variant("the batch in one part", parts=1),
+    Variant("the batch in one part, a variable for each weight", vector=False),
     Variant("without XLA", xla=False),
     Variant("Keras's DepthwiseConv1D", ((networks, "CausalDepthwise", KerasDepthwise),)),
     Variant(
@@ -67,8 +73,6 @@ VARIANTS = (
         ((networks, "Conv1x1", KerasConv1x1), (layers, "Conv1x1", KerasConv1x1)),
     ),
     Variant("element-wise dropout", ((keras.layers, "SpatialDropout1D", keras.layers.Dropout),)),
-    Variant("open length, XLA", static=False),
-    Variant("open length, without XLA", xla=False, static=False),
 )
 FIRST_WRITTEN = Variant(
     "Keras's own layers, without XLA",
@@ -78,6 +82,7 @@ FIRST_WRITTEN = Variant(
         (layers, "Conv1x1", KerasConv1x1),
     ),
     xla=False,
+    vector=False,
 )
 
 
@@ -103,16 +108,27 @@ def build_variant(
         return build_network(config, specification)
 
 
-def training_step(network: Network, variant: Variant) -> Callable[[Inputs, tf.Tensor], tf.Tensor]:
-    """A training step as `fit_network` makes it, compiled as the variant has it."""
-    model = network.logit
+def training_step(network: Network, variant: Variant) -> Step:
+    """A training step as `fit_network` makes it, but for what the variant has otherwise."""
     optimizer = keras.optimizers.AdamW(
-        3e-3, weight_decay=1e-4, clipnorm=1.0, use_ema=True, ema_momentum=0.99
+        3e-3, weight_decay=1e-4, global_clipnorm=1.0, use_ema=True, ema_momentum=0.99
     )
+    if not variant.vector:
+        return _a_variable_each(network.logit, optimizer, variant.xla)
+    plain = tf.function
+
+    def function(*of: Any, **options: Any) -> Any:  # noqa: ANN401  (whatever it is given)
+        return plain(*of, **(options if variant.xla else {}))
+
+    with patch.object(tf, "function", function):
+        return step.TrainingStep(network.logit, optimizer, 0, 0.0)
+
+
+def _a_variable_each(model: keras.Model, optimizer: keras.optimizers.Optimizer, xla: bool) -> Step:
     variables = model.trainable_variables
     optimizer.build(variables)
 
-    def step(inputs: Inputs, label: tf.Tensor) -> tf.Tensor:
+    def learn(inputs: dict[str, tf.Tensor], label: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             logit = model(inputs, training=True)
             loss = tf.reduce_mean(
@@ -121,15 +137,8 @@ def training_step(network: Network, variant: Variant) -> Callable[[Inputs, tf.Te
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    signature = None
-    if not variant.static:
-        inputs = {
-            i.name: tf.TensorSpec((None, None), i.dtype) for i in network.specification.inputs
-        }
-        signature = [inputs, tf.TensorSpec((None, None, 1), tf.float32)]
-    return tf.function(  # type: ignore[no-any-return]
-        step, input_signature=signature, jit_compile=variant.xla or None
-    )
+    compiled: Any = tf.function(learn, jit_compile=xla or None)
+    return lambda batch: compiled(batch.inputs, batch.label)
 
 
 def time_variants(
@@ -148,14 +157,16 @@ def time_variants(
     inputs = {name: tf.constant(values) for name, values in chunks.gather(chosen).items()}
     labels = (chunks.histories.is_fraud[chunks.rows(chosen)] == 1).astype(np.float32)
     label = tf.constant(labels[..., None])
+    given = Batch(inputs, label, tf.ones_like(label), labels.size)
     keras.utils.clear_session()
     steps, first = [], []
     for variant in variants:
         keras.utils.set_random_seed(0)
         network = build_variant(variant, NetworkConfig(), specification)
         steps.append(training_step(network, variant))
-        first.append(_seconds(steps[-1], inputs, label))
-    taken = np.array([[_seconds(step, inputs, label) for step in steps] for _ in range(rounds)])
+        with patch.object(step, "PARTS", variant.parts):
+            first.append(_seconds(steps[-1], given))
+    taken = np.array([[_seconds(each, given) for each in steps] for _ in range(rounds)])
     lower, median, upper = np.quantile(taken * 1e3, (0.25, 0.5, 0.75), axis=0)
     return [
         Timing(v.name, median[i], lower[i], upper[i], median[i] / median[0], first[i])
@@ -163,9 +174,7 @@ def time_variants(
     ]
 
 
-def _seconds(
-    step: Callable[[Inputs, tf.Tensor], tf.Tensor], inputs: Inputs, label: tf.Tensor
-) -> float:
+def _seconds(learn: Step, batch: Batch) -> float:
     begin = time.perf_counter()
-    step(inputs, label).numpy()
+    learn(batch).numpy()
     return time.perf_counter() - begin

@@ -1,21 +1,21 @@
 """Fit the network's weights: dense supervision over chunks of account histories."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from pydantic import Field
 from sklearn.metrics import average_precision_score
 
 from fraudnet.configuration import Section
 from fraudnet.network.network import Network
-from fraudnet.training.batches import Batch, Batches
+from fraudnet.training.batches import Batches
 from fraudnet.training.checkpoint import Checkpoint, State, assign, values_of
 from fraudnet.training.scoring import RowScorer
+from fraudnet.training.step import TrainingStep
 from fraudnet.training.watched import divide, refuse_one_class
 from fraudnet.windows.chunks import Chunks, chunks_over
 from fraudnet.windows.labels import KnownRows
@@ -170,9 +170,9 @@ class _Fit:
         self._model = network.logit
         steps = math.ceil(len(self.chunks) / config.batch_chunks)
         self._optimizer = _optimizer(config, steps * config.epochs)
-        self._optimizer.build(self._model.trainable_variables)
+        self._step = TrainingStep(self._model, self._optimizer, config.seed, config.focal_gamma)
         self._found: list[float] = []
-        self._best = values_of(self._model.trainable_variables)
+        self._best = self._step.weights.numpy()
         self._score = None
         if watched is not None:
             self._score = RowScorer(
@@ -196,28 +196,28 @@ class _Fit:
             config.unknown_reputation,
             self._taught,
         )
-        step = compiled_step(self._model, self._optimizer, config.focal_gamma)
         try:
             for told in self._progress:
                 told.begin(config.epochs, int(self._known.rows.sum()), first)
             for epoch in range(first, config.epochs):
                 if self._found and epoch - self.best_epoch > config.patience:
                     break
-                self._epoch(epoch, batches, step)
+                self._epoch(epoch, batches)
                 self._save(stage, epoch)
         finally:
             for told in self._progress:
                 told.end()
         if self._watched is None:
-            self._optimizer.finalize_variable_values(self._model.trainable_variables)
+            self._optimizer.finalize_variable_values([self._step.weights])
         else:
-            assign(self._model.trainable_variables, self._best)
+            self._step.weights.assign(self._best)
+        self._step.put_back()
         return self
 
-    def _epoch(self, number: int, batches: Batches, step: Callable[[Batch], tf.Tensor]) -> None:
+    def _epoch(self, number: int, batches: Batches) -> None:
         losses = []
         for batch in batches.epoch(number):
-            losses.append(step(batch))
+            losses.append(self._step(batch))
             for told in self._progress:
                 told.step(batch.transactions)
         found = self._average_precision()
@@ -230,14 +230,15 @@ class _Fit:
         """Of the watched rows by the averaged weights, which are kept where they are the best."""
         if self._score is None or self._watched is None:
             return None
-        variables = self._model.trainable_variables
-        own = values_of(variables)
-        self._optimizer.finalize_variable_values(variables)
+        weights = self._step.weights
+        own = weights.numpy()
+        self._optimizer.finalize_variable_values([weights])
+        self._step.put_back()
         logit = self._score()["logit"][:, 0]
         found = float(average_precision_score(self._watched.is_fraud, logit))
         if not self._found or found > max(self._found):
-            self._best = values_of(variables)
-        assign(variables, own)
+            self._best = weights.numpy()
+        weights.assign(own)
         return found
 
     def _taken_up(self, stage: str) -> int:
@@ -245,9 +246,9 @@ class _Fit:
         state = self._checkpoint.load() if self._checkpoint else None
         if state is None or state.facts["stage"] != stage:
             return 0
-        assign(self._model.variables, state.arrays["model"])
+        assign([self._step.weights], state.arrays["weights"])
         assign(self._optimizer.variables, state.arrays["optimizer"])
-        self._best, self._found = state.arrays["best"], list(state.facts["found"])
+        (self._best,), self._found = state.arrays["best"], list(state.facts["found"])
         return int(state.facts["epoch"]) + 1
 
     def _save(self, stage: str, epoch: int) -> None:
@@ -260,9 +261,9 @@ class _Fit:
             "found": self._found,
         }
         arrays = {
-            "model": values_of(self._model.variables),
+            "weights": values_of([self._step.weights]),
             "optimizer": values_of(self._optimizer.variables),
-            "best": self._best,
+            "best": [self._best],
         }
         self._checkpoint.save(State(facts, arrays))
 
@@ -287,33 +288,7 @@ def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer
     return keras.optimizers.AdamW(
         schedule,
         weight_decay=config.weight_decay,
-        clipnorm=1.0,
+        global_clipnorm=1.0,
         use_ema=config.weight_averaging > 0,
         ema_momentum=config.weight_averaging,
     )
-
-
-def compiled_step(
-    model: keras.Model, optimizer: keras.optimizers.Optimizer, focal_gamma: float
-) -> Callable[[Batch], tf.Tensor]:
-    """One step for batches of one static shape, to its loss.
-
-    Not `Model.fit`, which compiles twice as long, and whose data pipeline has the memory given
-    back to the system, and taken again, at every step.
-    """
-    variables = model.trainable_variables
-
-    def step(inputs: dict[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            logit = model(inputs, training=True)
-            loss = tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit)
-            if focal_gamma:
-                # The cross-entropy is -log of the probability given to the truth; at 1, the power's
-                # slope may be infinite.
-                loss *= tf.pow(tf.maximum(1.0 - tf.exp(-loss), 1e-7), focal_gamma)
-            loss = tf.reduce_mean(weight * loss)
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
-
-    compiled: Callable[..., Any] = tf.function(step, jit_compile=True)
-    return lambda batch: compiled(batch.inputs, batch.label, batch.weight)

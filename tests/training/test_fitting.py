@@ -8,15 +8,18 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
-from fraudnet.training.batches import Batches
+from fraudnet.training import fitting
+from fraudnet.training.batches import Batch, Batches
 from fraudnet.training.fitting import fit_network
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
+from fraudnet.training.step import TrainingStep
 from fraudnet.windows.chunks import chunks_over
 from fraudnet.windows.histories import Histories
 from fraudnet.windows.labels import KnownRows, known_rows
@@ -42,22 +45,19 @@ Mask = NDArray[np.bool_]
 
 
 class Recording:
-    """The trainable weights after every step, and the loss of every epoch."""
+    """What is told of a fit."""
 
-    def __init__(self, network: Network) -> None:
-        self.weights: list[list[Array]] = []
+    def __init__(self) -> None:
         self.losses: list[float] = []
         self.found: list[float | None] = []
         self.transactions = 0
         self.told: list[object] = []
-        self._network = network
 
     def begin(self, epochs: int, transactions: int, first: int) -> None:
         self.told.append(("begin", epochs, transactions, first))
 
     def step(self, transactions: int) -> None:
         self.transactions += transactions
-        self.weights.append([w.numpy() for w in self._network.logit.trainable_weights])
 
     def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
         self.told.append(number)
@@ -88,7 +88,7 @@ def fit(prepared: Prepared, histories: Histories, wanted: Mask, averaging: float
     config = prepared.experiment.training.model_copy(update={"weight_averaging": averaging})
     keras.utils.set_random_seed(config.seed)
     network = build_network(prepared.experiment.network, prepared.experiment.features)
-    recording = Recording(network)
+    recording = Recording()
     fit_network(network, known(prepared, histories, wanted), config, [recording])
     return Fit(network, recording)
 
@@ -174,17 +174,28 @@ def test_the_standardisation_is_that_of_the_wanted_rows(
 
 
 def test_the_weights_are_the_running_mean_over_the_steps(
-    prepared: Prepared, wanted: Mask, fitted: Fit
+    prepared: Prepared, wanted: Mask, fitted: Fit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    steps: list[Array] = []
+
+    class Recorded(TrainingStep):
+        def __call__(self, batch: Batch) -> tf.Tensor:
+            loss = super().__call__(batch)
+            steps.append(self.weights.numpy())
+            return loss
+
+    monkeypatch.setattr(fitting, "TrainingStep", Recorded)
     plain = fit(prepared, prepared.histories, wanted, averaging=0.0)
-    mean = [values.astype(np.float64) for values in plain.recording.weights[0]]
-    for step in plain.recording.weights[1:]:
-        mean = [0.9 * old + 0.1 * new for old, new in zip(mean, step, strict=True)]
-    found = [weight.numpy() for weight in fitted.network.logit.trainable_weights]
-    last = [weight.numpy() for weight in plain.network.logit.trainable_weights]
-    for expected, averaged in zip(mean, found, strict=True):
-        assert averaged == pytest.approx(expected, rel=1e-3, abs=1e-5)
-    assert max(np.abs(a - b).max() for a, b in zip(found, last, strict=True)) > 1e-3
+    mean = steps[0].astype(np.float64)
+    for step in steps[1:]:
+        mean = 0.9 * mean + 0.1 * step
+    found, last = (
+        np.concatenate([weight.numpy().ravel() for weight in of.network.logit.trainable_weights])
+        for of in (fitted, plain)
+    )
+    assert found == pytest.approx(mean, rel=1e-3, abs=1e-5)
+    np.testing.assert_array_equal(last, steps[-1])
+    assert np.abs(found - last).max() > 1e-3
 
 
 @pytest.mark.parametrize("only", [0, 1])

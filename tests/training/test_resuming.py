@@ -36,8 +36,8 @@ class KilledError(Exception):
 class KillsAt(Recording):
     """Kills the fit when so many epochs are done."""
 
-    def __init__(self, network: Network, epochs: int) -> None:
-        super().__init__(network)
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
         self._left = epochs
 
     def step(self, transactions: int) -> None:
@@ -84,14 +84,14 @@ def test_a_killed_fit_goes_on_to_the_same_weights(
 ) -> None:
     config = prepared.experiment.training.model_copy(update=changes)
     whole, killed, resumed = built(prepared), built(prepared), built(prepared)
-    told = Recording(whole)
+    told = Recording()
     fit_network(whole, known, config, [told])
     assert len(told.losses) > epochs
 
     checkpoint = Checkpoint(tmp_path / "state.npz", "this", "run")
     with pytest.raises(KilledError):
-        fit_network(killed, known, config, [KillsAt(killed, epochs)], checkpoint)
-    again = Recording(resumed)
+        fit_network(killed, known, config, [KillsAt(epochs)], checkpoint)
+    again = Recording()
     fit_network(resumed, known, config, [again], checkpoint)
     assert again.losses == told.losses[epochs:]
     assert weights(resumed) == weights(whole)
@@ -107,7 +107,7 @@ def test_a_state_of_other_settings_is_not_taken_up(
     other = Checkpoint(checkpoint.path, "other", "run")
     assert other.load() is None
     network = built(prepared)
-    told = Recording(network)
+    told = Recording()
     fit_network(network, known, config, [told], other)
     assert len(told.losses) == 1
 
@@ -116,11 +116,11 @@ def test_a_state_of_other_settings_is_not_taken_up(
 def test_a_state_that_is_not_whole_is_not_taken_up(tmp_path: Path, size: int) -> None:
     checkpoint = Checkpoint(tmp_path / "state.npz", "this", "run")
     assert checkpoint.load() is None
-    checkpoint.save(State({"epoch": 3}, {"model": [np.arange(100.0), np.ones((2, 3))]}))
+    checkpoint.save(State({"epoch": 3}, {"weights": [np.arange(100.0), np.ones((2, 3))]}))
     state = checkpoint.load()
     assert state is not None
     assert state.facts["epoch"] == 3
-    assert [values.shape for values in state.arrays["model"]] == [(100,), (2, 3)]
+    assert [values.shape for values in state.arrays["weights"]] == [(100,), (2, 3)]
     content = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(content[:size])
     assert checkpoint.load() is None
@@ -156,7 +156,7 @@ def test_the_best_epoch_is_kept(prepared: Prepared, known: KnownRows) -> None:
         | {**WATCHED, "refit": False, "epochs": 8, "learning_rate": 0.05}
     )
     network = built(prepared)
-    told = Recording(network)
+    told = Recording()
     fit_network(network, known, config, [told])
     found = [value for value in told.found if value is not None]
     best = int(np.argmax(found))
