@@ -46,7 +46,7 @@ class Variant:
         name: what differs.
         swapped: layers of another kind that the network is built of: module, name, class.
         xla: whether the step is compiled by XLA.
-        parts: of the batch, whose slopes are found at the same time.
+        parts: of the batch, whose gradients are found at the same time.
         vector: whether the weights are one; else a variable each, and the batch is not divided.
     """
 

@@ -24,7 +24,7 @@ from fraudnet.windows.labels import KnownRows
 class TrainingConfig(Section):
     """How the weights are fitted."""
 
-    seed: int = Field(default=0, ge=0, description="of weights, shuffling and dropout")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, shuffling and dropout")
     epochs: int = Field(default=12, ge=1, description="passes over the training period, at most")
     batch_chunks: int = Field(default=32, ge=1, description="chunks a step")
     chunk_length: int = Field(

@@ -1,4 +1,4 @@
-"""One training step: the slope of a batch's loss in all weights, and the optimizer's answer."""
+"""One training step: the gradient of a batch's loss in all weights, and the optimizer's answer."""
 
 from itertools import pairwise
 from typing import Any
@@ -10,7 +10,7 @@ import tensorflow as tf
 from fraudnet.training.batches import Batch
 
 PARTS = 2
-"""Of a batch, whose slopes are found at the same time. As many on every machine: sums of floats
+"""Of a batch, whose gradients are found at the same time. As many on every machine: sums of floats
 depend on how they are divided."""
 
 
@@ -53,7 +53,9 @@ class TrainingStep:
         self.weights = keras.Variable(initial, name="weights")
         optimizer.build([self.weights])
         # Not the methods: TensorFlow takes those of all steps for one that is compiled too often.
-        self._slope: Any = tf.function(lambda *of: self._loss_and_slope(*of), jit_compile=True)
+        self._gradient: Any = tf.function(
+            lambda *of: self._loss_and_gradient(*of), jit_compile=True
+        )
         self._update: Any = tf.function(lambda *of: self._apply(*of), jit_compile=True)
         self._whole: Any = tf.function(lambda *of: self._parts(*of))
 
@@ -79,11 +81,11 @@ class TrainingStep:
             part = {name: values[begin:end] for name, values in inputs.items()}
             share = (end - begin) / len(label)
             draw = tf.constant(number, tf.int64)
-            found.append(self._slope(part, label[begin:end], share * weight[begin:end], draw))
-        self._update([slope for _, slope in found])
+            found.append(self._gradient(part, label[begin:end], share * weight[begin:end], draw))
+        self._update([gradient for _, gradient in found])
         return tf.add_n([loss for loss, _ in found])
 
-    def _loss_and_slope(
+    def _loss_and_gradient(
         self, inputs: dict[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor, part: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -103,5 +105,5 @@ class TrainingStep:
             loss = tf.reduce_mean(weight * loss)
         return loss, tape.gradient(loss, weights)
 
-    def _apply(self, slopes: list[tf.Tensor]) -> None:
-        self._optimizer.apply([tf.add_n(slopes)], [self.weights])
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self._optimizer.apply([tf.add_n(gradients)], [self.weights])

@@ -1,4 +1,4 @@
-"""A step is the optimizer's on the slope of the mean loss, whatever it is divided into."""
+"""A step is the optimizer's on the gradient of the mean loss, whatever it is divided into."""
 
 from collections.abc import Sequence
 from typing import Any
