@@ -123,6 +123,7 @@ def test_an_unknown_experiment_is_refused_with_those_there_are(name: str, said: 
         ("training.epochs=many", "key 'training.epochs': Input should be a valid integer"),
         ("training.epochs=2.5", "key 'training.epochs': Input should be a valid integer"),
         ("training.epochs=0", "key 'training.epochs': Input should be greater than or equal to 1"),
+        (f"training.seed={2**32}", "key 'training.seed': Input should be less than 4294967296"),
         ("alerts.per_day=nan", "key 'alerts.per_day': Input should be"),
         ("network.squeeze_window=5", "key 'network.squeeze_window': Value error, must be a power"),
         ("data.recipe=sparkof", "there is no recipe 'sparkof'; did you mean 'sparkov'?"),
