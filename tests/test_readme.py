@@ -101,6 +101,19 @@ def test_figures_are_those_of_the_committed_run() -> None:
         whole = {row["fold"] for row in rows} == {1, 2, 3, 4}
         name = model if whole else f"{model}, fold 1"
         assert f"| {name} | {' | '.join(figures(rows))} |" in README
+    seconds = {
+        name: mean(row["train_seconds"] for row in by_model[name])
+        for name in (
+            *(f"fraudnet, {days} days" for days in (7, 28, 90)),
+            "lstm, 28 days",
+            "cnn, 28 days",
+        )
+    }
+    short, month, quarter, lstm, cnn = (f"{each:.0f} s" for each in seconds.values())
+    assert (
+        f"A fit takes {short} with 7 days, {month} with 28 and {quarter} with 90 on two cores; "
+        f"the LSTM took {lstm} and the CNN {cnn} with 28"
+    ) in " ".join(README.split())
     daily = figures(rows_of("detection_handbook_daily.json"))
     assert f"{' / '.join(daily)}" in " ".join(README.split())
 
