@@ -196,7 +196,8 @@ def _check_others(
                 found, expected, facts.threshold.probability, TOLERANCES["float32"], WINDOW
             )
         except (CheckFailed, NotLoaded) as reason:
-            raise CheckFailed(f"{signature}: {reason}") from reason
+            mend = "; --no-step leaves it out" if signature == STEP else ""
+            raise CheckFailed(f"{signature}, last {OTHERS} windows: {reason}{mend}") from reason
 
 
 def _vectors(windows: Windows, answers: dict[str, Any]) -> list[dict[str, Any]]:

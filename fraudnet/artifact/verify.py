@@ -71,14 +71,14 @@ def check_parity(
     tolerance: Tolerance,
     peer: str = "Keras",
 ) -> Parity:
-    """Compare what the flatbuffer answered with what Keras did.
+    """Compare what the flatbuffer answered with what Keras, or another signature, did.
 
     Args:
         found: the flatbuffer's answers in one runtime.
-        expected: Keras's answers, [W] by output.
+        expected: the peer's answers, [W] by output.
         threshold: of the decision.
         tolerance: what is allowed.
-        peer: whose answers are expected, where not Keras's.
+        peer: whose answers are expected, for the message.
 
     Raises:
         CheckFailed: an answer is further off than the tolerance, or is not finite, or decisions

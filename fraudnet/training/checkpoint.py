@@ -15,6 +15,8 @@ from fraudnet.device.files import replace_file
 from fraudnet.errors import InputError
 
 Arrays = list[npt.NDArray[Any]]
+FORMAT = 2
+"""Of the state's groups of arrays; a state of another is not taken up."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Checkpoint:
         Raises:
             InputError: it cannot be written.
         """
-        facts = {**state.facts, "identity": self.identity, "run_id": self.run_id}
+        facts = {**state.facts, "identity": self.identity, "run_id": self.run_id, "format": FORMAT}
         names = {name: len(values) for name, values in state.arrays.items()}
         content = BytesIO()
         np.savez(
@@ -79,7 +81,8 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             return None
         facts = written["facts"]
-        return State(facts, arrays) if facts["identity"] == self.identity else None
+        same = facts["identity"] == self.identity and facts.get("format") == FORMAT
+        return State(facts, arrays) if same else None
 
 
 def values_of(variables: Sequence[Any]) -> Arrays:

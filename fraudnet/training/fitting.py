@@ -85,7 +85,10 @@ class Progress(Protocol):
         """A step is done."""
 
     def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
-        """An epoch, from 0, is done; mean loss of its steps, and average precision if watched."""
+        """An epoch, from 0, is done; mean loss of its steps, and average precision if watched.
+
+        The network's weights are those after the epoch's last step, not yet averaged.
+        """
 
     def end(self) -> None:
         """The fit is over, or was given up."""
@@ -103,9 +106,10 @@ def fit_network(
 
     Cross-entropy, or focal loss (Lin et al. 2017, "Focal Loss for Dense Object Detection",
     equation 4), at every such position of every chunk; AdamW (Loshchilov and Hutter 2019,
-    "Decoupled Weight Decay Regularization", algorithm 2), the rate rising linearly and falling as
-    a cosine (the same 2017, "SGDR", equation 5); the weights averaged over the last steps (Polyak
-    and Juditsky 1992, as an exponential mean).
+    "Decoupled Weight Decay Regularization", algorithm 2) on gradients of norm 1 at most (Pascanu et
+    al. 2013, "On the difficulty of training recurrent neural networks", algorithm 1), the rate
+    rising linearly and falling as a cosine (Loshchilov and Hutter 2017, "SGDR", equation 5); the
+    weights averaged over the last steps (Polyak and Juditsky 1992, as an exponential mean).
 
     With `stopping_days`, the fit is first made without those days and the label delay before
     them, watched on them after each epoch, and stopped when it gets no better; its best epoch is
@@ -223,6 +227,7 @@ class _Fit:
         found = self._average_precision()
         if found is not None:
             self._found.append(found)
+        self._step.put_back()
         for told in self._progress:
             told.epoch(number, float(np.mean(losses)), found)
 

@@ -23,7 +23,8 @@ class TrainingStep:
     the memory given back to the system, and taken again, at every step.
 
     Args:
-        model: whose trainable variables are learnt; they change at `put_back` alone.
+        model: whose trainable variables are learnt; they change at `put_back` alone, and of what
+            its layers keep besides, only what dropout draws from is minded.
         optimizer: not yet built.
         seed: of dropout.
         focal_gamma: how much less what is classified well counts in the loss.
@@ -52,12 +53,9 @@ class TrainingStep:
         initial = np.concatenate([v.numpy().reshape(-1) for v in self._variables])
         self.weights = keras.Variable(initial, name="weights")
         optimizer.build([self.weights])
-        # Not the methods: TensorFlow takes those of all steps for one that is compiled too often.
-        self._gradient: Any = tf.function(
-            lambda *of: self._loss_and_gradient(*of), jit_compile=True
-        )
-        self._update: Any = tf.function(lambda *of: self._apply(*of), jit_compile=True)
-        self._whole: Any = tf.function(lambda *of: self._parts(*of))
+        self._gradient: Any = tf.function(self._loss_and_gradient, jit_compile=True)
+        self._update: Any = tf.function(self._apply, jit_compile=True)
+        self._whole: Any = tf.function(self._parts)
 
     def __call__(self, batch: Batch) -> tf.Tensor:
         """Learn from a batch; returns its loss."""
@@ -75,11 +73,12 @@ class TrainingStep:
     def _parts(
         self, inputs: dict[str, tf.Tensor], label: tf.Tensor, weight: tf.Tensor
     ) -> tf.Tensor:
-        ends = np.linspace(0, len(label), min(PARTS, len(label)) + 1).astype(int).tolist()
+        count = label.shape[0]
+        ends = np.linspace(0, count, min(PARTS, count) + 1).astype(int).tolist()
         found = []
         for number, (begin, end) in enumerate(pairwise(ends)):
             part = {name: values[begin:end] for name, values in inputs.items()}
-            share = (end - begin) / len(label)
+            share = (end - begin) / count
             draw = tf.constant(number, tf.int64)
             found.append(self._gradient(part, label[begin:end], share * weight[begin:end], draw))
         self._update([gradient for _, gradient in found])

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fraudnet.artifact import export as export_module
 from fraudnet.artifact.flatbuffer import slim
 from fraudnet.artifact.lengthwise import lengthwise
 from fraudnet.artifact.package import package
+from fraudnet.artifact.stepwise import stepwise
 from fraudnet.artifact.verify import keras_answers
 from fraudnet.cli import main
 from fraudnet.latency.answering import Answers
@@ -81,21 +83,35 @@ def test_an_export_that_differs_from_keras_is_status_1(
     assert not path.exists()
 
 
-def off_by_one_window(runtime: str, model: bytes, windows: Windows) -> Answers:
-    rolled = {name: np.roll(values, 1, axis=0) for name, values in windows.items()}
-    return lengthwise(runtime, model, rolled)
+Ask = Callable[[str, bytes, Windows], Answers]
+
+
+def off_by_one(ask: Ask) -> Ask:
+    """Answers to the window before."""
+    return lambda runtime, model, windows: ask(
+        runtime, model, {name: np.roll(values, 1, axis=0) for name, values in windows.items()}
+    )
+
+
+DIFFERENT = "the artifact differs from score_window on 400 "
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "signature", "said"),
     [
-        ({"slim": lambda model, _, step: slim(model, "sequences", step)}, "ends with status 1: "),
-        ({"lengthwise": off_by_one_window}, "the artifact differs from score_window on 400 "),
+        (
+            {"slim": lambda model, _, step: slim(model, "sequences", step)},
+            "score_sequence",
+            "ends with status 1: ",
+        ),
+        ({"lengthwise": off_by_one(lengthwise)}, "score_sequence", DIFFERENT),
+        ({"stepwise": off_by_one(stepwise)}, "step", DIFFERENT),
     ],
-    ids=["missing", "different"],
+    ids=["missing", "different", "step"],
 )
-def test_an_export_whose_sequences_are_not_its_windows_is_status_1(
+def test_an_export_whose_signatures_answer_otherwise_is_status_1(
     changed: dict[str, Any],
+    signature: str,
     said: str,
     world: World,
     scratch: str,
@@ -110,7 +126,8 @@ def test_an_export_whose_sequences_are_not_its_windows_is_status_1(
         assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
-    assert f": score_sequence: {said}" in error
+    assert f": {signature}, last 400 windows: {said}" in error
+    assert ("--no-step" in error) == (signature == "step")
     assert not path.exists()
 
 

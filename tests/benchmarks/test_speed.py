@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import speed, speed_data, speed_windows
 from benchmarks.speed_data import Fold, load_fold
@@ -21,9 +21,12 @@ from benchmarks.speed_parts import (
     Variant,
     build_variant,
     time_variants,
+    training_step,
 )
 from benchmarks.speed_windows import Fit, race
-from fraudnet.network.network import NetworkConfig
+from fraudnet.network.network import Network, NetworkConfig
+from fraudnet.training import step
+from fraudnet.training.batches import Batch
 from fraudnet.training.fitting import TrainingConfig
 from fraudnet.transactions.simulator import SimulatorConfig
 from fraudnet.windows.chunks import chunks_over
@@ -49,18 +52,40 @@ def test_half_the_accounts_and_the_days_before_the_delay_are_learnt_from(fold: F
     assert half[fold.validation].all()
 
 
+def built_alike(variant: Variant, fold: Fold) -> Network:
+    """With weights that are the same for every variant."""
+    network = build_variant(variant, SMALL, fold.histories.specification)
+    rng = np.random.default_rng(0)
+    for variable in network.logit.trainable_variables:
+        variable.assign(rng.normal(0, 0.3, variable.shape))
+    return network
+
+
 @pytest.mark.parametrize("variant", [*VARIANTS, FIRST_WRITTEN], ids=lambda v: v.name)
 def test_every_variant_is_the_same_function(variant: Variant, fold: Fold) -> None:
-    specification = fold.histories.specification
-    keras.utils.set_random_seed(0)
-    ours = build_variant(Variant("ours"), SMALL, specification)
-    other = build_variant(variant, SMALL, specification)
-    theirs = other.logit.get_weights()
-    mine = ours.logit.get_weights()
-    other.logit.set_weights([m.reshape(t.shape) for m, t in zip(mine, theirs, strict=True)])
+    ours, other = (built_alike(each, fold) for each in (Variant("ours"), variant))
     chunks = chunks_over(fold.histories, fold.training.rows, ours.receptive_field, 8)
     inputs = chunks.gather(np.arange(4))
     np.testing.assert_allclose(ours.logit(inputs), other.logit(inputs), atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", [*VARIANTS, FIRST_WRITTEN], ids=lambda v: v.name)
+def test_every_variant_makes_the_same_step(
+    variant: Variant, fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = (built_alike(each, fold) for each in (Variant("ours"), variant))
+    chunks = chunks_over(fold.histories, fold.training.rows, ours.receptive_field, 8)
+    chosen = np.arange(4)
+    inputs = {name: tf.constant(values) for name, values in chunks.gather(chosen).items()}
+    labels = (fold.histories.is_fraud[chunks.rows(chosen)] == 1).astype(np.float32)
+    label = tf.constant(labels[..., None])
+    given = Batch(inputs, label, tf.ones_like(label), labels.size)
+    first = training_step(ours, Variant("ours"))
+    monkeypatch.setattr(step, "PARTS", variant.parts)
+    other = training_step(theirs, variant)
+    for _ in range(3):
+        assert float(other(given)) == pytest.approx(float(first(given)), rel=1e-3)
 
 
 @pytest.mark.slow

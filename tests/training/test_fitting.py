@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def fitted(prepared: Prepared, wanted: Mask) -> Fit:
 def test_the_loss_falls(fitted: Fit) -> None:
     losses = fitted.recording.losses
     assert losses[0] > losses[2] > losses[5]
+
+
+def test_progress_sees_the_weights_of_the_epoch(prepared: Prepared, wanted: Mask) -> None:
+    network = build_network(prepared.experiment.network, prepared.experiment.features)
+    seen = []
+
+    class Seeing(Recording):
+        def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
+            super().epoch(number, loss, average_precision)
+            seen.append(network.logit.get_layer("stem").weights[0].numpy())
+
+    config = prepared.experiment.training.model_copy(update={"epochs": 2, "weight_averaging": 0.0})
+    begin = network.logit.get_layer("stem").weights[0].numpy()
+    fit_network(network, known(prepared, prepared.histories, wanted), config, [Seeing()])
+    assert all(np.any(old != new) for old, new in pairwise([begin, *seen]))
+    np.testing.assert_array_equal(seen[-1], network.logit.get_layer("stem").weights[0].numpy())
 
 
 def test_progress_is_told_of_every_transaction_and_epoch(wanted: Mask, fitted: Fit) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
+from fraudnet.training import checkpoint
 from fraudnet.training.checkpoint import Checkpoint, State
 from fraudnet.training.fitting import TrainingConfig, fit_network
 from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.scoring import predict_rows
 from fraudnet.training.watched import divide
 from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.periods import microseconds
@@ -126,6 +129,17 @@ def test_a_state_that_is_not_whole_is_not_taken_up(tmp_path: Path, size: int) ->
     assert checkpoint.load() is None
 
 
+def test_a_state_of_another_format_is_not_taken_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Checkpoint(tmp_path / "state.npz", "this", "run")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(checkpoint, "FORMAT", 1)
+        kept.save(State({}))
+        assert kept.load() is not None
+    assert kept.load() is None
+
+
 def test_a_state_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         Checkpoint(tmp_path / "none" / "state.npz", "this", "run").save(State({}))
@@ -161,6 +175,10 @@ def test_the_best_epoch_is_kept(prepared: Prepared, known: KnownRows) -> None:
     found = [value for value in told.found if value is not None]
     best = int(np.argmax(found))
     assert len(found) == min(8, best + 1 + config.patience)
+    watched = divide(known, config.stopping_days).watched
+    field, histories = network.receptive_field, watched.histories
+    logit = predict_rows(network.logit, field, histories, watched.rows)["logit"][:, 0]
+    assert average_precision_score(watched.is_fraud, logit) == pytest.approx(max(found), rel=1e-6)
 
 
 @pytest.mark.slow

@@ -81,6 +81,11 @@ def test_dropout_is_of_the_seed_the_step_and_the_part() -> None:
     again, same = learnt(network(dropout=0.5), [one, one])
     assert losses == again
     assert all(a.tobytes() == b.tobytes() for a, b in zip(weights, same, strict=True))
+    step = TrainingStep(of.logit, optimizer(), 0, 0.0)
+    before = step.weights.numpy()
+    first = float(step(one))
+    step.weights.assign(before)
+    assert float(step(one)) != pytest.approx(first, rel=1e-4)
     assert learnt(network(dropout=0.5), [one], seed=1)[0] != losses[:1]
     # The first part of a batch is dropped as one alone is; its twin, in the second, otherwise.
     assert learnt(network(dropout=0.5), [twice])[0] != pytest.approx(losses[:1], rel=1e-4)
