@@ -27,6 +27,7 @@ def slim(model: bytes, also: str, step: bytes | None = None) -> bytes:
     root.description = root.metadata = root.metadataBuffer = None
     (signature,) = root.signatureDefs
     root.signatureDefs = [signature, _renamed(signature, also)]
+    _open_lengths(root)
     if step is not None:
         _append(root, _read(step))
     named: dict[int, set[int]] = {}
@@ -51,6 +52,26 @@ def slim(model: bytes, also: str, step: bytes | None = None) -> bytes:
 
 def _read(model: bytes) -> Any:  # noqa: ANN401  (generated classes have no types)
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(model), 0))
+
+
+def _open_lengths(root: Any) -> None:  # noqa: ANN401
+    """Take the number of positions out of reshapes to [1, positions, channels].
+
+    The converter leaves one after two 1x1 layers in a row, the factors of a low-rank one.
+    """
+    reshape = schema.BuiltinOperator.RESHAPE
+    for graph in root.subgraphs:
+        for operator in graph.operators:
+            if root.operatorCodes[operator.opcodeIndex].builtinCode != reshape:
+                continue
+            shape = graph.tensors[operator.inputs[1]]
+            constant = root.buffers[shape.buffer].data
+            if constant is not None and shape.shape.tolist() == [3]:
+                sizes = np.frombuffer(bytes(constant), np.int32).copy()
+                sizes[1] = -1
+                shape.buffer = len(root.buffers)  # equal constants may be shared
+                root.buffers.append(schema.BufferT())
+                root.buffers[-1].data = np.frombuffer(sizes.tobytes(), np.uint8)
 
 
 def _append(root: Any, other: Any) -> None:  # noqa: ANN401

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from fraudnet.artifact.convert import convert, convert_step
 from fraudnet.artifact.flatbuffer import slim
+from fraudnet.artifact.lengthwise import lengthwise
 from fraudnet.artifact.signatures import SEQUENCE
 from fraudnet.artifact.verify import with_edge_cases
 from fraudnet.device.runtime import Network as Runtime
 from fraudnet.energy.counting import count_bytes
-from fraudnet.network.network import Network
+from fraudnet.network.network import Network, pointwise_names
 from fraudnet.windows.specification import FeatureSpecification
 from tests.artifact.runtimes import answers_of
 from tests.network.examples import (
@@ -141,6 +142,17 @@ def test_pieces_of_amounts_leave_the_length_open(of: FeatureSpecification) -> No
     runtime = Runtime(slim(convert(network), SEQUENCE), SEQUENCE, positions=positions)
     found = runtime.run_sequence(sequence)["fraud_probability"]
     assert np.ravel(found) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("runtime", ["ai_edge_litert", "tflite_runtime"])
+def test_low_rank_layers_leave_the_length_open(runtime: str) -> None:
+    ranks = dict.fromkeys(pointwise_names(len(SMALL.dilations)), 2)
+    network = random_network(SMALL.model_copy(update={"ranks": ranks}), 7)
+    windows = batch(6, [1, 5, 60, 200], network.receptive_field)
+    expected = network.scores(windows)["fraud_probability"].numpy()[:, 0, 0]
+    found = lengthwise(runtime, slim(convert(network), SEQUENCE), windows).outputs
+    assert found["fraud_probability"] == pytest.approx(expected, abs=1e-5)
+    assert expected.std() > 0.01
 
 
 def test_the_work_of_an_isotonic_calibration_is_counted(
