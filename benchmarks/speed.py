@@ -121,7 +121,7 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
 def parts_table(timings: "Sequence[Timing]", step: str) -> Table:
     """A line a variant."""
     made = Table(title=f"One training step, {step}", box=box.SIMPLE, padding=(0, 1, 0, 0))
-    made.add_column("variant", no_wrap=True)
+    made.add_column("variant")
     for heading in ("ms,\nmedian", "quartiles", "times\nours", "first\ncall, s"):
         made.add_column(heading, justify="right", no_wrap=True)
     for t in timings:
