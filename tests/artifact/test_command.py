@@ -60,6 +60,16 @@ def test_another_export_gives_the_same_bytes(
     assert all("on 10,007 windows the probability differs by at most" in each for each in runtimes)
 
 
+def refusal(world: World, scratch: str, path: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """What an export says that writes nothing."""
+    with logging_to(scratch):
+        assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
+    assert not path.exists()
+    return error
+
+
 def test_an_export_that_differs_from_keras_is_status_1(
     world: World,
     scratch: str,
@@ -73,14 +83,9 @@ def test_an_export_that_differs_from_keras_is_status_1(
         return found
 
     monkeypatch.setattr(export_module, "keras_answers", nudged)
-    path = tmp_path / "fraud.tflite"
-    with logging_to(scratch):
-        assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
+    error = refusal(world, scratch, tmp_path / "fraud.tflite", capsys)
     assert ": the artifact differs from Keras on 10007 windows: " in error
     assert error.endswith("it was not written\n")
-    assert not path.exists()
 
 
 Ask = Callable[[str, bytes, Windows], Answers]
@@ -121,14 +126,9 @@ def test_an_export_whose_signatures_answer_otherwise_is_status_1(
 ) -> None:
     for name, function in changed.items():
         monkeypatch.setattr(export_module, name, function)
-    path = tmp_path / "fraud.tflite"
-    with logging_to(scratch):
-        assert main(["export", "--model", str(world.model), "--artifact", str(path)]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("fraudnet export: float32 in ai-edge-litert ")
+    error = refusal(world, scratch, tmp_path / "fraud.tflite", capsys)
     assert f": {signature}, last 400 windows: {said}" in error
     assert ("--no-step" in error) == (signature == "step")
-    assert not path.exists()
 
 
 def test_inspect_prints_the_contract_as_json(
