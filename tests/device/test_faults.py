@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.conftest import command_line
-from tests.device.test_interruption import check_consistent, stored, write_stream
+from tests.device.test_interruption import check_consistent, kill_after, stored, write_stream
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -210,14 +210,8 @@ def test_two_processes_on_one_store(artifact: Path, tmp_path: Path) -> None:
 def test_truncated_log(artifact: Path, tmp_path: Path, kept: float) -> None:
     write_stream(tmp_path / "input.jsonl")
     store, log = tmp_path / "store", tmp_path / "store-wal"
-    with subprocess.Popen(
-        command_line("--artifact", artifact, "--store", store, tmp_path / "input.jsonl"),
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        for _ in range(300):
-            process.stdout.readline()
-        process.kill()
+    command = command_line("--artifact", artifact, "--store", store)
+    kill_after(300, command, tmp_path / "input.jsonl")
     size = log.stat().st_size
     assert size > 100_000
     os.truncate(log, int(size * kept))

@@ -61,6 +61,23 @@ def check_consistent(path: Path) -> int:
     return int(count)
 
 
+def kill_after(answers: int, command: list[str], stream: Path, delay: float = 0.0) -> None:
+    """It reads a pipe that stays open, so it cannot have ended before the kill."""
+    with subprocess.Popen(
+        [*command, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        pipesize=1 << 20,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(stream.read_bytes())
+        process.stdin.flush()
+        for _ in range(answers):
+            process.stdout.readline()
+        time.sleep(delay)
+        process.kill()
+    assert process.returncode == -9
+
+
 def decisions(output: str) -> list[dict[str, object]]:
     lines = [json.loads(line) for line in output.splitlines()]
     return [{k: v for k, v in d.items() if k not in ("repeated", "latency_us")} for d in lines]
@@ -72,24 +89,18 @@ def test_killed_at_random_moments(artifact: Path, tmp_path: Path) -> None:
 
     def command(store: str) -> list[str]:
         files = ["--artifact", artifact, "--reputation", snapshot, "--store", tmp_path / store]
-        return command_line(*files, tmp_path / "input.jsonl")
+        return command_line(*files)
 
     def run_whole(store: str) -> tuple[str, str]:
-        done = subprocess.run(command(store), capture_output=True, text=True, check=True)
+        whole = [*command(store), str(tmp_path / "input.jsonl")]
+        done = subprocess.run(whole, capture_output=True, text=True, check=True)
         return done.stdout, done.stderr
 
     rng = random.Random(3)
     counts = []
     for goal in (1, 60, 130, 250, 330):
-        with subprocess.Popen(
-            command("killed"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            assert process.stdout is not None
-            for _ in range(goal):
-                process.stdout.readline()
-            time.sleep(rng.random() * 0.004)  # anywhere between two commits
-            process.kill()
-        assert process.returncode == -9
+        delay = rng.random() * 0.004  # anywhere between two commits
+        kill_after(goal, command("killed"), tmp_path / "input.jsonl", delay)
         counts.append(check_consistent(tmp_path / "killed"))
         assert counts[-1] >= goal
     assert counts[0] < ROWS  # the kill came in between
