@@ -74,15 +74,16 @@ VARIANTS = (
     ),
     Variant("element-wise dropout", ((keras.layers, "SpatialDropout1D", keras.layers.Dropout),)),
 )
-FIRST_WRITTEN = Variant(
-    "Keras's own layers, without XLA",
-    (
-        (networks, "CausalDepthwise", KerasDepthwise),
-        (networks, "Conv1x1", KerasConv1x1),
-        (layers, "Conv1x1", KerasConv1x1),
-    ),
-    xla=False,
-    vector=False,
+KERAS_LAYERS = (
+    (networks, "CausalDepthwise", KerasDepthwise),
+    (networks, "Conv1x1", KerasConv1x1),
+    (layers, "Conv1x1", KerasConv1x1),
+)
+FIRST_WRITTEN = Variant("Keras's own layers, without XLA", KERAS_LAYERS, xla=False, vector=False)
+WINDOW_VARIANTS = (
+    VARIANTS[0],
+    FIRST_WRITTEN,
+    Variant("Keras's own layers", KERAS_LAYERS, vector=False),
 )
 
 

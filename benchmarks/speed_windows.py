@@ -1,5 +1,6 @@
 """The same network trained densely and on one window a transaction, to the same precision."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +9,17 @@ import keras
 from sklearn.metrics import average_precision_score
 
 from benchmarks.speed_data import Fold
-from fraudnet.network.network import NetworkConfig, build_network
-from fraudnet.training.fitting import TrainingConfig, fit_network
+from benchmarks.speed_parts import FIRST_WRITTEN, VARIANTS, Variant, build_variant
+from fraudnet.network.network import Network, NetworkConfig
+from fraudnet.training.batches import Batches
+from fraudnet.training.fitting import (
+    TrainingConfig,
+    fit_network,
+    scheduled_optimizer,
+    standardise,
+)
 from fraudnet.training.scoring import predict_rows
+from fraudnet.windows.chunks import chunks_over
 
 
 @dataclass(frozen=True)
@@ -46,41 +55,58 @@ class Race:
         reached: whether the last of them is as good as ours.
         times: seconds of the last divided by ours: how many times faster ours is, or, where it was
             not reached, is at least.
+        first_written: as many epochs on windows as the last, as one may first write them.
+        first_written_times: its seconds divided by ours.
     """
 
     dense: Fit
     windows: list[Fit]
     reached: bool
     times: float
+    first_written: Fit
+    first_written_times: float
 
 
-def race(fold: Fold, config: TrainingConfig, window_batch: int, most_times: float) -> Race:
-    """Train densely; then on windows in 1, 2, 4, ... epochs, within a multiple of the dense time.
+def race(
+    fold: Fold, config: TrainingConfig, window_batch: int, window_epochs: int, most_times: float
+) -> Race:
+    """Train densely; then on windows in ever more epochs, within a multiple of the dense time.
 
     Every fit on windows has the whole schedule to itself, warm-up to cosine's end, so that none is
-    judged half-way; what the shorter ones took is not counted against the one that gets there.
+    judged half-way; what the shorter ones took is not counted against the one that gets there. The
+    last is then made again as one may first write it, however long that takes.
 
     Args:
         fold: what is learnt and judged by.
         config: of the dense training.
         window_batch: windows a step.
-        most_times: the dense time times this is the most that a fit on windows may take.
+        window_epochs: of the first fit on windows; of the next twice as many, and so on.
+        most_times: the dense time times this is the most that a fit on windows in steps like the
+            dense ones may take.
     """
     dense = fit(fold, config)
     windowed = config.model_copy(update={"chunk_length": 1, "batch_chunks": window_batch})
     windows: list[Fit] = []
-    for epochs in _epochs(windows, dense.seconds * most_times):
-        windows.append(fit(fold, windowed.model_copy(update={"epochs": epochs})))
+    for epochs in _epochs(windows, window_epochs, dense.seconds * most_times):
+        windowed = windowed.model_copy(update={"epochs": epochs})
+        windows.append(fit(fold, windowed))
         if windows[-1].average_precision >= dense.average_precision:
             break
     last = windows[-1]
-    reached = last.average_precision >= dense.average_precision
-    return Race(dense, windows, reached, last.seconds / dense.seconds)
+    written = fit(fold, windowed, FIRST_WRITTEN)
+    return Race(
+        dense,
+        windows,
+        last.average_precision >= dense.average_precision,
+        last.seconds / dense.seconds,
+        written,
+        written.seconds / dense.seconds,
+    )
 
 
-def _epochs(done: list[Fit], limit_s: float) -> Iterator[int]:
-    """One epoch, then twice as many each time, at the end as many as the limit has room for."""
-    yield 1
+def _epochs(done: list[Fit], first: int, limit_s: float) -> Iterator[int]:
+    """So many, then twice as many each time, at the end as many as the limit has room for."""
+    yield first
     while True:
         last = done[-1]
         room = int(limit_s / (last.seconds / last.epochs))
@@ -89,13 +115,23 @@ def _epochs(done: list[Fit], limit_s: float) -> Iterator[int]:
         yield min(2 * last.epochs, room)
 
 
-def fit(fold: Fold, config: TrainingConfig) -> Fit:
-    """Train the network as it comes, and score the validation rows."""
+def fit(fold: Fold, config: TrainingConfig, variant: Variant = VARIANTS[0]) -> Fit:
+    """Train the network as it comes, or as one may first write it, and score the validation rows.
+
+    Args:
+        fold: what is learnt and judged by.
+        config: of the training.
+        variant: ours or `FIRST_WRITTEN`, whose layers are Keras's own, and whose weights are fitted
+            by its `Model.fit`.
+    """
     keras.utils.clear_session()
     keras.utils.set_random_seed(config.seed)
-    network = build_network(NetworkConfig(), fold.histories.specification)
+    network = build_variant(variant, NetworkConfig(), fold.histories.specification)
     first, begin = FirstStep(), time.perf_counter()
-    fit_network(network, fold.training, config, [first])
+    if variant is FIRST_WRITTEN:
+        _fit_by_keras(network, fold, config, first)
+    else:
+        fit_network(network, fold.training, config, [first])
     seconds = time.perf_counter() - begin - first.seconds
     answers = predict_rows(network.logit, network.receptive_field, fold.histories, fold.validation)
     labels = fold.histories.is_fraud[fold.validation]
@@ -107,6 +143,39 @@ def fit(fold: Fold, config: TrainingConfig) -> Fit:
         first_step_s=first.seconds,
         average_precision=float(average_precision_score(labels, answers["logit"][:, 0])),
         transactions_a_second=float(fold.training.rows.sum()) * config.epochs / seconds,
+    )
+
+
+def _fit_by_keras(network: Network, fold: Fold, config: TrainingConfig, first: "FirstStep") -> None:
+    """Without XLA, which `Model.fit` asks for by itself, but these layers are slower with it."""
+    known, model = fold.training, network.logit
+    standardise(network, known)
+    chunks = chunks_over(fold.histories, known.rows, network.receptive_field, config.chunk_length)
+    batches = Batches(
+        chunks,
+        known,
+        config.batch_chunks,
+        config.seed,
+        config.fraud_weight,
+        config.unknown_reputation,
+    )
+    steps = math.ceil(len(chunks) / config.batch_chunks)
+    model.compile(
+        scheduled_optimizer(config, steps * config.epochs),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    told = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: first.step(0)  # noqa: ARG005  (Keras names them)
+    )
+    first.begin(config.epochs, 0, 0)
+    model.fit(
+        ((b.inputs, b.label, b.weight) for e in range(config.epochs) for b in batches.epoch(e)),
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[told],
     )
 
 

@@ -164,7 +164,7 @@ class _Fit:
         checkpoint: Checkpoint | None,
         taught: npt.NDArray[np.float32] | None,
     ) -> None:
-        _standardise(network, known)
+        standardise(network, known)
         self.chunks = chunks_over(
             known.histories, known.rows, network.receptive_field, config.chunk_length
         )
@@ -173,7 +173,7 @@ class _Fit:
         self._progress, self._checkpoint = progress, checkpoint
         self._model = network.logit
         steps = math.ceil(len(self.chunks) / config.batch_chunks)
-        self._optimizer = _optimizer(config, steps * config.epochs)
+        self._optimizer = scheduled_optimizer(config, steps * config.epochs)
         self._step = TrainingStep(self._model, self._optimizer, config.seed, config.focal_gamma)
         self._found: list[float] = []
         self._best = self._step.weights.numpy()
@@ -273,7 +273,8 @@ class _Fit:
         self._checkpoint.save(State(facts, arrays))
 
 
-def _standardise(network: Network, known: KnownRows) -> None:
+def standardise(network: Network, known: KnownRows) -> None:
+    """Fit the network's standardisation of its features on the known rows."""
     histories, wanted = known.histories, known.rows
     columns = {name: values[wanted] for name, values in histories.columns.items()}
     second = histories.timestamp_us // 1_000_000
@@ -283,7 +284,8 @@ def _standardise(network: Network, known: KnownRows) -> None:
     network.features.fit(columns, np.log1p(gaps) if len(gaps) else np.zeros(1))
 
 
-def _optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+def scheduled_optimizer(config: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer of a fit of so many steps, not yet built."""
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         decay_steps=max(1, round(steps * (1 - config.warmup_share))),

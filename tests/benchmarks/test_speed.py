@@ -17,7 +17,7 @@ from benchmarks.speed_data import Fold, load_fold
 from benchmarks.speed_parts import (
     FIRST_WRITTEN,
     VARIANTS,
-    Timing,
+    WINDOW_VARIANTS,
     Variant,
     build_variant,
     time_variants,
@@ -61,7 +61,7 @@ def built_alike(variant: Variant, fold: Fold) -> Network:
     return network
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, FIRST_WRITTEN], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", [*VARIANTS, *WINDOW_VARIANTS[1:]], ids=lambda v: v.name)
 def test_every_variant_is_the_same_function(variant: Variant, fold: Fold) -> None:
     ours, other = (built_alike(each, fold) for each in (Variant("ours"), variant))
     chunks = chunks_over(fold.histories, fold.training.rows, ours.receptive_field, 8)
@@ -70,7 +70,7 @@ def test_every_variant_is_the_same_function(variant: Variant, fold: Fold) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", [*VARIANTS, FIRST_WRITTEN], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", [*VARIANTS, *WINDOW_VARIANTS[1:]], ids=lambda v: v.name)
 def test_every_variant_makes_the_same_step(
     variant: Variant, fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,11 +101,12 @@ def test_times_every_variant(fold: Fold) -> None:
 def fitted(precision: Callable[[int], float], seconds_an_epoch: float) -> Callable[..., Fit]:
     """A fit that takes so long, and is so good after so many epochs on windows."""
 
-    def fit(_fold: Fold, config: TrainingConfig) -> Fit:
+    def fit(_fold: Fold, config: TrainingConfig, variant: Variant = VARIANTS[0]) -> Fit:
         windows = config.chunk_length == 1
+        times = 3 if variant is FIRST_WRITTEN else 1
         return Fit(
             config.chunk_length, config.batch_chunks, config.epochs,
-            seconds_an_epoch * config.epochs if windows else 10.0, 1.0,
+            times * seconds_an_epoch * config.epochs if windows else 10.0, 1.0,
             precision(config.epochs) if windows else 0.7, 1.0,
         )  # fmt: skip
 
@@ -116,34 +117,49 @@ def test_windows_are_given_ever_more_epochs_until_they_are_as_good(
     fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed_windows, "fit", fitted(lambda e: 0.6 + 0.03 * e, 20.0))
-    found = race(fold, TrainingConfig(), 256, 25.0)
+    found = race(fold, TrainingConfig(), 256, 1, 25.0)
     assert [f.epochs for f in found.windows] == [1, 2, 4]
     assert {f.batch_chunks for f in found.windows} == {256}
     assert found.reached
     assert found.times == pytest.approx(8.0)
+    assert found.first_written.epochs == 4
+    assert found.first_written_times == pytest.approx(24.0)
 
 
 def test_windows_are_given_no_more_than_the_limit(
     fold: Fold, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed_windows, "fit", fitted(lambda _: 0.5, 20.0))
-    found = race(fold, TrainingConfig(), 256, 13.0)
-    assert [f.epochs for f in found.windows] == [1, 2, 4, 6]
+    found = race(fold, TrainingConfig(), 256, 2, 13.0)
+    assert [f.epochs for f in found.windows] == [2, 4, 6]
     assert not found.reached
     assert found.times == pytest.approx(12.0)
-    caption = str(speed.race_table(found, Timing("first", 30.0, 30.0, 30.0, 3.0, 1.0)).caption)
+    caption = str(speed.race_table(found).caption)
     assert "not as good" in caption
     assert "at least 12.0 times" in caption
     assert "at least 36.0 times" in caption
 
 
 @pytest.mark.slow
-def test_a_real_fit_is_timed_and_scored(fold: Fold) -> None:
-    config = TrainingConfig(epochs=1, chunk_length=16, batch_chunks=4)
-    found = speed_windows.fit(fold, config)
-    assert found.seconds > 0
-    assert found.first_step_s > 0
-    assert 0 <= found.average_precision <= 1
+def test_a_fit_as_one_may_first_write_it_learns_the_same(
+    fold: Fold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks: list[Network] = []
+
+    def build(variant: Variant, *_: object) -> Network:
+        networks.append(built_alike(variant, fold))
+        return networks[-1]
+
+    monkeypatch.setattr(speed_windows, "build_variant", build)
+    config = TrainingConfig(epochs=2, chunk_length=1, batch_chunks=32)
+    ours, written = (speed_windows.fit(fold, config, v) for v in (VARIANTS[0], FIRST_WRITTEN))
+    assert all(each.seconds > 0 and each.first_step_s > 0 for each in (ours, written))
+    assert written.average_precision == pytest.approx(ours.average_precision, abs=0.01)
+    first, *fits = ([v.numpy().ravel() for v in n.logit.trainable_variables] for n in (
+        built_alike(VARIANTS[0], fold), *networks
+    ))  # fmt: skip
+    moved, apart = (np.concatenate(a) - np.concatenate(b) for a, b in ((fits[0], first), fits))
+    assert np.linalg.norm(apart) < 0.02 * np.linalg.norm(moved)
 
 
 def test_the_help_ends_with_an_example_that_parses(capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,7 +209,7 @@ def test_the_command_prints_both_tables_and_writes_them(
     assert speed.main([*words, "--json", str(path)]) == 0
     report = json.loads(path.read_text())
     assert [part["name"] for part in report["parts"]] == [v.name for v in VARIANTS]
-    assert [part["name"] for part in report["window_parts"]][1:] == [FIRST_WRITTEN.name]
+    assert [part["name"] for part in report["window_parts"]] == [v.name for v in WINDOW_VARIANTS]
     assert report["race"]["dense"]["chunk_length"] > report["race"]["windows"][0]["chunk_length"]
     shown = capsys.readouterr().out
     assert "One training step" in shown
