@@ -40,10 +40,10 @@ class KerasDepthwise(keras.layers.DepthwiseConv1D):  # type: ignore[misc]  # Ker
 
 @dataclass(frozen=True)
 class Variant:
-    """A step that differs from ours in one thing.
+    """A step that differs from ours.
 
     Attributes:
-        name: what differs.
+        name: in what.
         swapped: layers of another kind that the network is built of: module, name, class.
         xla: whether the step is compiled by XLA.
         parts: of the batch, whose gradients are found at the same time.

@@ -2,15 +2,16 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from sklearn.metrics import average_precision_score
 
 from benchmarks.speed_data import Fold
-from benchmarks.speed_parts import FIRST_WRITTEN, VARIANTS, Variant, build_variant
-from fraudnet.network.network import Network, NetworkConfig
+from benchmarks.speed_parts import FIRST_WRITTEN, build_variant
+from fraudnet.network.network import Network, NetworkConfig, build_network
 from fraudnet.training.batches import Batches
 from fraudnet.training.fitting import (
     TrainingConfig,
@@ -30,10 +31,10 @@ class Fit:
         chunk_length: scored positions a chunk; 1: a window a transaction.
         batch_chunks: chunks a step.
         epochs: passes over the training rows.
-        seconds: wall-clock time of the fit after its first step.
+        seconds: wall-clock time of the whole fit.
         first_step_s: of its first step, which is compiled before it is run.
         average_precision: of the validation rows.
-        transactions_a_second: learnt from, repeated ones counted.
+        transactions_a_second: learnt from after the first step, repeated ones counted.
     """
 
     chunk_length: int
@@ -55,7 +56,8 @@ class Race:
         reached: whether the last of them is as good as ours.
         times: seconds of the last divided by ours: how many times faster ours is, or, where it was
             not reached, is at least.
-        first_written: as many epochs on windows as the last, as one may first write them.
+        first_written: as many epochs on windows as the last, written as one may at first.
+        first_written_reached: whether it is as good as ours.
         first_written_times: its seconds divided by ours.
     """
 
@@ -64,77 +66,59 @@ class Race:
     reached: bool
     times: float
     first_written: Fit
+    first_written_reached: bool
     first_written_times: float
 
 
 def race(
-    fold: Fold, config: TrainingConfig, window_batch: int, window_epochs: int, most_times: float
+    fold: Fold, config: TrainingConfig, window_batch: int, window_epochs: Sequence[int]
 ) -> Race:
-    """Train densely; then on windows in ever more epochs, within a multiple of the dense time.
+    """Train densely; then on windows in ever more epochs, until as good or none are left.
 
     Every fit on windows has the whole schedule to itself, warm-up to cosine's end, so that none is
     judged half-way; what the shorter ones took is not counted against the one that gets there. The
-    last is then made again as one may first write it, however long that takes.
+    last is then made again as one may write it at first.
 
     Args:
         fold: what is learnt and judged by.
         config: of the dense training.
         window_batch: windows a step.
-        window_epochs: of the first fit on windows; of the next twice as many, and so on.
-        most_times: the dense time times this is the most that a fit on windows in steps like the
-            dense ones may take.
+        window_epochs: of each fit on windows, rising.
     """
     dense = fit(fold, config)
     windowed = config.model_copy(update={"chunk_length": 1, "batch_chunks": window_batch})
     windows: list[Fit] = []
-    for epochs in _epochs(windows, window_epochs, dense.seconds * most_times):
+    for epochs in window_epochs:
         windowed = windowed.model_copy(update={"epochs": epochs})
         windows.append(fit(fold, windowed))
         if windows[-1].average_precision >= dense.average_precision:
             break
-    last = windows[-1]
-    written = fit(fold, windowed, FIRST_WRITTEN)
+    written = fit(fold, windowed, first_written=True)
     return Race(
         dense,
         windows,
-        last.average_precision >= dense.average_precision,
-        last.seconds / dense.seconds,
+        windows[-1].average_precision >= dense.average_precision,
+        windows[-1].seconds / dense.seconds,
         written,
+        written.average_precision >= dense.average_precision,
         written.seconds / dense.seconds,
     )
 
 
-def _epochs(done: list[Fit], first: int, limit_s: float) -> Iterator[int]:
-    """So many, then twice as many each time, at the end as many as the limit has room for."""
-    yield first
-    while True:
-        last = done[-1]
-        room = int(limit_s / (last.seconds / last.epochs))
-        if room <= last.epochs:
-            return
-        yield min(2 * last.epochs, room)
-
-
-def fit(fold: Fold, config: TrainingConfig, variant: Variant = VARIANTS[0]) -> Fit:
-    """Train the network as it comes, or as one may first write it, and score the validation rows.
+def fit(fold: Fold, config: TrainingConfig, first_written: bool = False) -> Fit:
+    """Train a network of the default size, and score the validation rows.
 
     Args:
         fold: what is learnt and judged by.
         config: of the training.
-        variant: ours or `FIRST_WRITTEN`, whose layers are Keras's own, and whose weights are fitted
-            by its `Model.fit`.
+        first_written: as `trained` says.
     """
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(config.seed)
-    network = build_variant(variant, NetworkConfig(), fold.histories.specification)
     first, begin = FirstStep(), time.perf_counter()
-    if variant is FIRST_WRITTEN:
-        _fit_by_keras(network, fold, config, first)
-    else:
-        fit_network(network, fold.training, config, [first])
-    seconds = time.perf_counter() - begin - first.seconds
+    network = trained(fold, config, NetworkConfig(), first_written, first)
+    seconds = time.perf_counter() - begin
     answers = predict_rows(network.logit, network.receptive_field, fold.histories, fold.validation)
     labels = fold.histories.is_fraud[fold.validation]
+    learnt = float(fold.training.rows.sum()) * config.epochs
     return Fit(
         chunk_length=config.chunk_length,
         batch_chunks=config.batch_chunks,
@@ -142,12 +126,42 @@ def fit(fold: Fold, config: TrainingConfig, variant: Variant = VARIANTS[0]) -> F
         seconds=seconds,
         first_step_s=first.seconds,
         average_precision=float(average_precision_score(labels, answers["logit"][:, 0])),
-        transactions_a_second=float(fold.training.rows.sum()) * config.epochs / seconds,
+        transactions_a_second=learnt / (seconds - first.seconds),
     )
 
 
+def trained(
+    fold: Fold,
+    config: TrainingConfig,
+    size: NetworkConfig,
+    first_written: bool,
+    first: "FirstStep",
+) -> Network:
+    """A trained network.
+
+    Args:
+        fold: what is learnt from.
+        config: of the training; cross-entropy, and no days to stop by.
+        size: of the network.
+        first_written: by Keras's own layers and its `Model.fit`, from the same weights on.
+        first: is told of each step.
+    """
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    network = build_network(size, fold.histories.specification)
+    if not first_written:
+        fit_network(network, fold.training, config, [first])
+        return network
+    written = build_variant(FIRST_WRITTEN, size, fold.histories.specification)
+    pairs = zip(written.logit.trainable_variables, network.logit.trainable_variables, strict=True)
+    for variable, initial in pairs:
+        variable.assign(np.reshape(initial, variable.shape))
+    _fit_by_keras(written, fold, config, first)
+    return written
+
+
 def _fit_by_keras(network: Network, fold: Fold, config: TrainingConfig, first: "FirstStep") -> None:
-    """Without XLA, which `Model.fit` asks for by itself, but these layers are slower with it."""
+    """Without XLA, which `Model.fit` asks for by itself: the layers' steps take longer with it."""
     known, model = fold.training, network.logit
     standardise(network, known)
     chunks = chunks_over(fold.histories, known.rows, network.receptive_field, config.chunk_length)
@@ -173,7 +187,7 @@ def _fit_by_keras(network: Network, fold: Fold, config: TrainingConfig, first: "
         ((b.inputs, b.label, b.weight) for e in range(config.epochs) for b in batches.epoch(e)),
         epochs=config.epochs,
         steps_per_epoch=steps,
-        shuffle=False,
+        shuffle=False,  # a generator cannot be, and Keras would warn
         verbose=0,
         callbacks=[told],
     )

@@ -13,6 +13,7 @@ VERSIONS = (1, FORMAT_VERSION)
 """That are read."""
 VERSION_1_TOLERANCE = 2e-3
 MOST_STATE = 1_000_000
+MOST_DAYS = 3650
 MOST_TOLERANCE = 0.1  # with more the test vectors would check nothing
 T = TypeVar("T")
 PROBABILITY = "fraud_probability"
@@ -169,11 +170,13 @@ def _reputation(document: Mapping[str, Any], inputs: tuple[Input, ...]) -> Reput
         raise ArtifactError(
             f"contract.json: reputation.key is {key!r}; expected one of {', '.join(keys)}"
         )
-    return ReputationTerms(
-        columns=columns,
-        max_age_days=_get(terms, "max_age_days", float, "reputation"),
-        key=key,
-    )
+    days = _get(terms, "max_age_days", float, "reputation")
+    if not 0 < days <= MOST_DAYS:
+        raise ArtifactError(
+            f"contract.json: reputation.max_age_days is {days:g}; expected more than 0, at most "
+            f"{MOST_DAYS}"
+        )
+    return ReputationTerms(columns, days, key)
 
 
 def _step(document: Mapping[str, Any]) -> StepTerms | None:

@@ -108,6 +108,8 @@ def _tolerant(value: float) -> Callable[[dict[str, Any]], None]:
         (_set("inputs.4.column", "amount"), "inputs[4] reads column 'amount'"),
         (_set("inputs.6.days", "7"), "inputs[6].days is '7'; expected int"),
         (_set("outputs.1.name", "distance"), "no output 'ood_distance'"),
+        (_set("reputation.max_age_days", -1), "max_age_days is -1; expected more than 0, at most"),
+        (_set("reputation.max_age_days", 1e300), "max_age_days is 1e+300; expected more than 0"),
         (_set("reputation.key", "account_id"), "reputation.key is 'account_id'"),
         (lambda d: d.pop("inputs"), "no key 'inputs'"),
         (lambda d: d.pop("threshold"), "no key 'threshold'"),
