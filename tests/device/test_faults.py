@@ -47,28 +47,32 @@ def count():
 
 share = len(rows) // kills
 
-def child(chosen):
+def score(chosen, wait=False):
     with Scorer(artifact, store) as scorer:
         for row in chosen:
             scorer.score(row)
+        if wait:
+            signal.alarm(60)  # if nobody is left to kill it
+            signal.pause()
 
-done, seen, wait = 0, set(), 0.05
+done, between, wait = 0, set(), 0.05
 while done < kills:
-    first = max(0, count() - 5)  # some are sent again
-    seen.add(first)
+    held = count()
+    first = max(0, held - 5)  # some are sent again
     pid = os.fork()
     if pid == 0:
-        child(rows[first : first + 5 + share])
-        signal.pause()
+        score(rows[first : first + 5 + share], wait=True)
     time.sleep(rng.random() * wait)
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     assert os.WIFSIGNALED(status), status
     done += 1
+    if held < count() < first + 5 + share:
+        between.add(count())
     if done % 10 == 0:  # about as many transactions between two kills on any machine
         wait = min(2.0, max(0.02, wait * (2 if count() < done * len(rows) / kills / 2 else 0.7)))
-print(len(seen))
-child(rows)
+print(len(between))
+score(rows)
 """
 
 
@@ -113,7 +117,7 @@ def test_two_hundred_kills(artifact: Path, tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50  # places where a kill came
+    assert int(done.stdout) > 25  # kills that came between two rows
     assert stored(store) == undisturbed(artifact, tmp_path, stream)
 
 
