@@ -79,7 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _go(arguments: argparse.Namespace) -> dict[str, Any]:
     """All steps; returns what they made and measured."""
     from fraudnet.artifact.command import export_and_log, print_exported
-    from fraudnet.training.command import experiment_of, print_figures, quarantine_in
+    from fraudnet.training.command import (
+        REGISTERED,
+        experiment_of,
+        print_figures,
+        quarantine_in,
+    )
     from fraudnet.training.prepare import prepare
     from fraudnet.training.reporting import CARD, PAGE, ReportFiles
     from fraudnet.training.thresholds import print_threshold
@@ -101,7 +106,7 @@ def _go(arguments: argparse.Namespace) -> dict[str, Any]:
             print_threshold(trained.facts.threshold)
         with _step("evaluate"):
             files = ReportFiles(output / "model" / PAGE, output / "model" / CARD)
-            trained = evaluate(prepared, trained, files)
+            trained = evaluate(prepared, trained, files, registered=REGISTERED)
             save_trained(trained, output / "model")
             print_figures(trained.facts.metrics["test"], "test", as_json=False)
         with _step("export"):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.handbook_comparison import GOALS
 from fraudnet.cli import build_parser
 from fraudnet.transactions.recipe import parse_recipe
 
@@ -19,6 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ["pandas", "polars", "duckdb"]
 FIGURES = ("roc_auc", "average_precision", "card_precision_at_100")
+NAMES = ("ROC AUC", "average precision", "card precision")
 
 
 def commands() -> list[list[str]]:
@@ -129,6 +131,33 @@ def test_figures_are_those_of_the_committed_run() -> None:
     ) in " ".join(README.split())
     daily = figures(rows_of("detection_handbook_daily.json"))
     assert f"{' / '.join(daily)}" in " ".join(README.split())
+
+
+def test_the_goals_that_are_missed_are_told() -> None:
+    by_days: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows_of("detection_handbook.json"):
+        if row["model"] == "fraudnet":
+            by_days[row["training_days"]].append(row)
+    missed = {
+        f"{name} by {goal - found:.3f} with {days} days"
+        for days, goals in GOALS.items()
+        for key, name, goal in zip(FIGURES, NAMES, goals, strict=True)
+        if (found := mean(row[key] for row in by_days[days])) < goal
+    }
+    pattern = rf"(?:{'|'.join(NAMES)}) by 0\.\d{{3}} with \d+ days"
+    assert set(re.findall(pattern, " ".join(README.split()))) == missed
+
+
+def test_what_the_network_catches_of_each_kind_is_that_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "detection_kinds.json").read_text())
+    ratios, text = run["ratio_to_oracle"], " ".join(README.split())
+    assert run["command"] in text
+    least = min(ratios, key=ratios.__getitem__)
+    assert (
+        f"from {ratios[least]:.2f} ({least.replace('_', ' ')}) to {max(ratios.values()):.2f}"
+        in text
+    )
+    assert ratios[least] > 0.5
 
 
 def test_figures_of_shifts_are_those_of_the_committed_run() -> None:

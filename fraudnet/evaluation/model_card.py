@@ -45,6 +45,7 @@ class Card:
         source: name of the data set that it was evaluated on.
         fingerprint: of that.
         left_out: which of its rows were left out, in a sentence.
+        shares: how its share of fraud differs from that in use, in sentences.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Card:
     source: str
     fingerprint: str
     left_out: str
+    shares: str
 
 
 def model_card(report: Report, card: Card) -> str:

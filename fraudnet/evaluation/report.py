@@ -1,9 +1,10 @@
 """All that is told of a period: figures, slices, groups, detections."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fraudnet.evaluation.calibration import Predicted
+from fraudnet.evaluation.comparison import Difference
 from fraudnet.evaluation.detection import FirstDetections, first_detections
 from fraudnet.evaluation.fairness import Group, groups_of
 from fraudnet.evaluation.further import AT_BUDGET
@@ -56,10 +57,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Beside:
-    """Another network's figures of the same period."""
+    """Another network's figures of the same period.
+
+    Attributes:
+        name: of the network.
+        figures: by name.
+        differences: from the other network's figures to the report's, of those that have an
+            interval.
+    """
 
     name: str
     figures: Mapping[str, float]
+    differences: Mapping[str, Difference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,11 @@ def figures_table(report: Report) -> Table:
         row = [label(name), value_of(report.figures, name), interval_in(report.figures, name)]
         if beside:
             known = name in beside.figures
-            more = report.figures[name] - beside.figures[name] if known else 0.0
-            row += [value_of(beside.figures, name), f"{more:+.4g}" if known else DASH]
+            more = f"{report.figures[name] - beside.figures[name]:+.4g}" if known else DASH
+            if name in beside.differences:
+                found = beside.differences[name]
+                more += f" ({found.low:+.4g} to {found.high:+.4g})"
+            row += [value_of(beside.figures, name), more]
         rows.append(row)
     return Table("The whole period. Shares are 0 to 1; money is in major units.", head, rows)
 

@@ -19,7 +19,7 @@ from fraudnet.evaluation.comparison import (
 )
 from fraudnet.evaluation.figures import BLUE, GREY, ORANGE
 from fraudnet.evaluation.scores import Scores
-from fraudnet.registry.runs import Figures
+from fraudnet.training.runs import Figures
 
 SHOWN = 60
 """Characters of a configuration value in the table."""

@@ -4,6 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from fraudnet.training.command import REGISTERED
+
 _EPILOG = """\
 exit status: 0 done, 2 wrong input (also: the runs were measured on different rows)
 
@@ -36,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_measure_arguments(parser: argparse.ArgumentParser) -> None:
     """How two runs are measured against each other, for `compare` and `promote`."""
     parser.add_argument(
-        "--name", default="fraudnet", metavar="MODEL",
+        "--name", default=REGISTERED, metavar="MODEL",
         help="registered model that champion and candidate are of (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         precision_recall,
         print_comparison,
     )
-    from fraudnet.registry.runs import figures_of_run, find_run
+    from fraudnet.training.runs import figures_of_run, find_run
     from fraudnet.training.tracking import opened_store
 
     bootstrap = Bootstrap(arguments.confidence, arguments.resamples, arguments.seed)

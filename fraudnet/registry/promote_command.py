@@ -84,7 +84,7 @@ def _promote(arguments: argparse.Namespace, client: "MlflowClient") -> dict[str,
         register,
         why_no_candidate,
     )
-    from fraudnet.registry.runs import CHAMPION, find_run, version_of
+    from fraudnet.training.runs import CHAMPION, find_run, version_of
 
     name, period = arguments.name, arguments.period
     bootstrap = Bootstrap(arguments.confidence, arguments.resamples, arguments.seed)

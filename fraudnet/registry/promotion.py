@@ -26,7 +26,7 @@ from fraudnet.device.errors import ArtifactError
 from fraudnet.errors import InputError
 from fraudnet.evaluation.comparison import Bootstrap, Difference
 from fraudnet.registry.compare import differences, why_not_comparable
-from fraudnet.registry.runs import CANDIDATE, CHAMPION, PREVIOUS, figures_of_run, version_of
+from fraudnet.training.runs import CANDIDATE, CHAMPION, PREVIOUS, figures_of_run, version_of
 
 CRITERION = "average_precision"
 

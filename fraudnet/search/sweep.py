@@ -85,8 +85,8 @@ def sweep(
     The sampler is TPE (Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization",
     section 4), seeded anew for each trial by the number of those finished, so that an interrupted
     sweep draws what an uninterrupted one does. The first trial is the experiment as it is, where
-    the space holds it. A trial is pruned when the average precision of the validation period after
-    an epoch is below the median of the earlier trials' after that epoch.
+    the space holds it. A trial is pruned when the average precision of the validation period
+    after a tenth of the fit, from the second on, is below the median of the earlier trials' then.
 
     Args:
         prepared: the data, prepared by the experiment.
@@ -108,7 +108,7 @@ def sweep(
             storage=f"sqlite:///{folder / STORAGE}",
             study_name=config.study,
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
             load_if_exists=True,
         )
         _same_question(study, prepared.fingerprint, base, space)

@@ -13,9 +13,9 @@ from fraudnet.transactions.place import parse_source
 _DESCRIPTION = """\
 Search for better settings of an experiment. Each trial is a training, in an MLflow run of its own
 under the sweep's; what it is worth is the average precision of the validation period. The test
-period is never scored. Trials that look worse than the median after an epoch are pruned. The
-experiment as it is comes first, where the space holds it. The best is written to DIR/STUDY.toml,
-which fraudnet train --config reads.
+period is never scored. Trials that look worse than the median of the others, as far on in their
+fits, are pruned. The experiment as it is comes first, where the space holds it. The best is written
+to DIR/STUDY.toml, which fraudnet train --config reads.
 
 The same command goes on where it ended, was interrupted or killed: with more --trials, or for
 another --minutes; a trial that was cut off is begun anew.

@@ -24,8 +24,11 @@ exit status: 0 done, 2 wrong input
 example:
   fraudnet train --data data/sample_transactions.csv.gz --set training.epochs=20 --output model"""
 
+REGISTERED = "fraudnet"
+"""Model of the registry that champion and candidate are of, where no other is named."""
 _EVALUATE_EPILOG = """\
-Writes report.html (one page, figures and pictures) and MODEL_CARD.md beside the network. Kinds of
+Writes report.html (one page, figures and pictures) and MODEL_CARD.md beside the network. The
+champion in MLflow's registry is shown beside, where it was measured on the same rows. Kinds of
 fraud and groups of customers are named in the experiment, under [evaluation].
 
 exit status: 0 done, 2 wrong input
@@ -102,7 +105,12 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--beside", type=Path, metavar="DIR",
-        help="another network, evaluated on the same days; its figures are shown beside",
+        help="another network, evaluated on the same days, to be shown beside in place of the "
+        "champion",
+    )  # fmt: skip
+    parser.add_argument(
+        "--name", default=REGISTERED, metavar="MODEL",
+        help="registered model whose champion is shown beside (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -174,7 +182,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     prepared = prepare(arguments.data, trained.facts.experiment)
     print(prepared.line(), file=sys.stderr)
     beside = _beside(arguments.beside, prepared) if arguments.beside else None
-    trained = evaluate(prepared, trained, files, beside)
+    trained = evaluate(prepared, trained, files, beside, arguments.name)
     save_trained(trained, arguments.model)
     print_figures(trained.facts.metrics["test"], "test", arguments.json)
     if not arguments.json:

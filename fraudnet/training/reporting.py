@@ -20,6 +20,7 @@ from fraudnet.evaluation.report import Beside, Sample, report_of
 from fraudnet.evaluation.scores import Scores, write_scores
 from fraudnet.evaluation.slices import Grouping, pooled
 from fraudnet.network.network import Network
+from fraudnet.training.calibration import CalibrationConfig
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.trained import Facts, Trained
@@ -40,14 +41,14 @@ class Measured:
         rows: [N] of all rows of the histories, which were measured.
         scored: those.
         predicted: their probabilities before and after calibration.
-        distance: theirs from the familiar.
+        scores: the same for a file, with their distances from the familiar.
         figures: of them, by name.
     """
 
     rows: npt.NDArray[np.bool_]
     scored: Scored
     predicted: Predicted
-    distance: npt.NDArray[np.float32]
+    scores: Scores
     figures: dict[str, float]
 
 
@@ -59,14 +60,14 @@ class ReportFiles:
     card: Path
 
 
-def log_scores(
+def scores_of(
     prepared: Prepared,
     rows: npt.NDArray[np.bool_],
     answers: dict[str, npt.NDArray[np.float32]],
     threshold: float,
     period: str,
-) -> None:
-    """Log the scores of a period's rows to MLflow as `scores/PERIOD.parquet`.
+) -> Scores:
+    """The scores of a period's rows.
 
     Args:
         prepared: the data.
@@ -76,7 +77,7 @@ def log_scores(
         period: validation or test.
     """
     histories = prepared.histories
-    scores = Scores(
+    return Scores(
         row=histories.source_row[rows],
         account=histories.account[rows].astype(np.int32),
         timestamp_us=histories.timestamp_us[rows],
@@ -88,6 +89,10 @@ def log_scores(
         period=str(getattr(prepared.split, period)),
         threshold=threshold,
     )
+
+
+def log_scores(scores: Scores, period: str) -> None:
+    """Log the scores of a period, validation or test, to MLflow as `scores/PERIOD.parquet`."""
     with TemporaryDirectory(prefix="fraudnet-scores-") as folder:
         path = Path(folder) / f"{period}.parquet"
         write_scores(scores, path)
@@ -122,7 +127,7 @@ def report_test(
     more = bare | case_figures(
         measured.scored.is_fraud,
         measured.scored.score >= sample.threshold,
-        measured.distance > sentinel.distance_threshold,
+        measured.scores.ood_distance > sentinel.distance_threshold,
         sentinel.false_alarm_rate,
     )
     mlflow.log_metrics({f"test_{name}": value for name, value in more.items()})
@@ -170,7 +175,7 @@ def _sample(prepared: Prepared, facts: Facts, measured: Measured) -> Sample:
         scored=measured.scored,
         predicted=measured.predicted,
         threshold=facts.threshold.probability,
-        distance=measured.distance,
+        distance=measured.scores.ood_distance,
         distance_threshold=facts.sentinel.distance_threshold,
         chosen_by=facts.threshold.chosen_by,
         alerts_per_day=experiment.alerts.per_day,
@@ -228,6 +233,21 @@ def _card(prepared: Prepared, trained: Trained) -> Card:
         source=name_of(prepared.source),
         fingerprint=prepared.fingerprint,
         left_out=left_out if experiment.split.without_compromised else "",
+        shares=_shares(experiment.calibration),
+    )
+
+
+def _shares(calibration: CalibrationConfig) -> str:
+    if calibration.prior is not None:
+        said = f"In use, the share of fraud is taken to be {calibration.prior:g}."
+    elif calibration.genuine_sampling_rate < 1:
+        kept = calibration.genuine_sampling_rate
+        said = f"Of the genuine transactions, a share of {kept:g} was kept."
+    else:
+        return ""
+    return (
+        f"{said} Probabilities, their calibration and the threshold are corrected for that; all "
+        "other figures are of the rows as they are."
     )
 
 
@@ -244,6 +264,7 @@ def _made(card: Card) -> Made:
             ("trained on", card.training_fingerprint),
             ("evaluated on", f"{card.source}, {card.fingerprint}"),
             ("left out", card.left_out or "nothing"),
+            ("share of fraud", card.shares or "as in use"),
             ("MLflow run", card.run_id),
             ("fraudnet", card.version),
         ],

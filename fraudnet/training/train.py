@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from fraudnet.errors import InputError
 from fraudnet.evaluation.calibration import Predicted, calibration_figures, reliability_diagram
+from fraudnet.evaluation.comparison import Bootstrap
 from fraudnet.evaluation.figures import figures
 from fraudnet.evaluation.further import further_figures
 from fraudnet.evaluation.metrics import figures_of
@@ -27,11 +28,12 @@ from fraudnet.training.calibration import (
     fit_calibration,
     refuse_one_class,
 )
+from fraudnet.training.champion import champion_beside
 from fraudnet.training.checkpoint import Checkpoint
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.prepare import Prepared
-from fraudnet.training.reporting import Measured, ReportFiles, log_scores, report_test
+from fraudnet.training.reporting import Measured, ReportFiles, log_scores, report_test, scores_of
 from fraudnet.training.scoring import predict_rows, scored_of
 from fraudnet.training.sentinel import Candidate, SentinelFacts, candidates
 from fraudnet.training.tensorboard import TensorBoardProgress
@@ -151,6 +153,7 @@ def evaluate(
     trained: Trained,
     files: ReportFiles | None = None,
     beside: Beside | None = None,
+    registered: str | None = None,
 ) -> Trained:
     """Measure a trained network on the test period; the figures go to MLflow and into its facts.
 
@@ -159,6 +162,7 @@ def evaluate(
         trained: the network.
         files: where report and model card are written; they are logged in any case.
         beside: another network's figures of the same period, for the report.
+        registered: model whose champion stands there where no other network does.
 
     Raises:
         InputError: the test period begins before the periods that the network was fitted on end,
@@ -172,10 +176,14 @@ def evaluate(
             f"period of the network ended ({validated}), so the network has seen some of it; bring "
             "later data, or shorten split.test_days"
         )
-    with tracked_run("evaluate", trained.facts.mlflow_run_id):
+    with tracked_run("evaluate", trained.facts.mlflow_run_id) as run:
         log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
         threshold = trained.facts.threshold.probability
         measured = _measure(prepared, trained.network, test, threshold, "test")
+        if beside is None and registered:
+            evaluation, seed = prepared.experiment.evaluation, prepared.experiment.training.seed
+            bootstrap = Bootstrap(resamples=evaluation.resamples, seed=seed)
+            beside = champion_beside(registered, run.info.run_id, measured.scores, bootstrap)
         found = report_test(prepared, trained, measured, files, beside)
     periods = trained.facts.periods | {"test": str(test)}
     metrics = trained.facts.metrics | {"test": found}
@@ -309,8 +317,9 @@ def _measure(
     mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
     pictures = figures(scored, threshold, alerts.per_day)
     log_figures(pictures | {"calibration": reliability_diagram(predicted)}, name)
-    log_scores(prepared, rows, answers, threshold, name)
-    return Measured(rows, scored, predicted, answers["ood_distance"], found)
+    scores = scores_of(prepared, rows, answers, threshold, name)
+    log_scores(scores, name)
+    return Measured(rows, scored, predicted, scores, found)
 
 
 def _facts(

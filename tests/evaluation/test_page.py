@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fraudnet.evaluation.calibration import Predicted
+from fraudnet.evaluation.comparison import Difference
 from fraudnet.evaluation.further import further_figures, without_reputation
 from fraudnet.evaluation.metrics import figures_of
 from fraudnet.evaluation.model_card import Card, cell, model_card
@@ -75,6 +76,7 @@ def made_card() -> Card:
         source=NASTY,
         fingerprint="sha256:bb",
         left_out="",
+        shares="",
     )
 
 
@@ -144,7 +146,8 @@ def test_bad_slices_and_unlike_groups_are_found(report: Report) -> None:
 def bare() -> Report:
     """Nothing is declared, and another network stands beside."""
     figures = {"average_precision": 0.25, "roc_auc": 0.5}
-    return made_report(bare=True, beside=Beside("champion", figures))
+    found = Difference(0.25, 0.5, -0.125, 0.75)
+    return made_report(bare=True, beside=Beside("champion", figures, {"roc_auc": found}))
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +160,7 @@ def test_another_networks_figures_stand_beside(bare: Report, bare_page: Page) ->
     at = cells.index("average precision")
     assert cells[at + 3] == "0.25"
     assert cells[at + 4] == f"{bare.figures['average_precision'] - 0.25:+.4g}"
+    assert cells[cells.index("ROC AUC") + 4].endswith(" (-0.125 to +0.75)")
     at = cells.index("recall at alert budget")
     assert cells[at + 3 : at + 5] == ["-", "-"]
     assert "champion" in cells

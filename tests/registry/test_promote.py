@@ -12,7 +12,7 @@ import pytest
 from fraudnet.artifact.gates import ARTIFACT, BUDGETS
 from fraudnet.cli import main
 from fraudnet.device.artifact import open_artifact
-from fraudnet.registry.runs import CANDIDATE, CHAMPION, PREVIOUS
+from fraudnet.training.runs import CANDIDATE, CHAMPION, PREVIOUS
 from tests.registry.runs import add_export, log_run, scores
 from tests.training.test_privacy import identifiers, named_in
 from tests.training.world import World, logging_to, make_store

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import mlflow
+import numpy as np
 import optuna
 import pytest
 from mlflow.entities import Run
@@ -22,6 +24,8 @@ from optuna.trial import TrialState
 
 from fraudnet.cli import main
 from fraudnet.errors import CheckFailed, InputError
+from fraudnet.search import pruning
+from fraudnet.search.pruning import PrunedByMedian
 from fraudnet.search.space import Space, parse_space
 from fraudnet.search.sweep import STORAGE, SweepConfig, Swept, sweep
 from fraudnet.training.experiment import Experiment, load_experiment
@@ -169,7 +173,7 @@ def test_another_question_is_refused(
 def test_what_is_worse_than_the_median_is_pruned(
     prepared: Prepared, base: Experiment, tmp_path: Path, store: str
 ) -> None:
-    """Earlier trials knew nearly all after each epoch; no rate can do that in two."""
+    """Earlier trials knew nearly all after each tenth; no rate can do that."""
     space = parse_space({"training": {"learning_rate": {"low": 1e-7, "high": 1e-6}}}, "own")
     with pytest.raises(CheckFailed):
         sweep(prepared, base, space, SweepConfig("pruned", 0), tmp_path)
@@ -179,18 +183,38 @@ def test_what_is_worse_than_the_median_is_pruned(
     }
     for rate in (2e-7, 4e-7, 6e-7, 8e-7):
         params = {"training.learning_rate": rate}
-        by_epoch = {0: 0.99, 1: 0.99}
+        by_tenth = dict.fromkeys(range(11), 0.99)
         study.add_trial(
             optuna.create_trial(
-                value=rate, params=params, distributions=distributions, intermediate_values=by_epoch
+                value=rate, params=params, distributions=distributions, intermediate_values=by_tenth
             )
         )
     found = sweep(prepared, base, space, SweepConfig("pruned", 5), tmp_path)
     assert found.states == {"complete": 4, "pruned": 1, "fail": 0}
     assert (found.best_trial, found.values) == (3, {"training.learning_rate": 8e-7})
     (run,) = children(mlflow.MlflowClient(store), found.mlflow_run_id)
-    assert run.data.tags["pruned"] == "below the median after epoch 2"
+    assert run.data.tags["pruned"] == "below the median after epoch 1"
     assert run.info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "tenths"),
+    [(1, [10]), (4, [2, 5, 7, 10]), (12, [*range(1, 11)]), (24, [*range(1, 11)])],
+)
+def test_fits_of_any_length_are_compared_as_far_on(
+    epochs: int, tenths: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = SimpleNamespace(is_fraud=np.array([0, 1]), histories=None, rows=None)
+    monkeypatch.setattr(pruning, "known_of", lambda *_: known)
+    monkeypatch.setattr(pruning, "RowScorer", lambda *_: lambda: {"logit": np.zeros((2, 1))})
+    monkeypatch.setattr(pruning, "mlflow", MagicMock())
+    trial = optuna.create_study().ask()
+    told: Any = PrunedByMedian(MagicMock(), MagicMock(), trial, np.inf)
+    told.begin(epochs, 10, 0)
+    for number in range(epochs):
+        told.epoch(number, 0.5, None)
+    (held,) = trial.study.trials
+    assert [*held.intermediate_values] == tenths
 
 
 def test_values_that_do_not_fit_each_other_are_given_up(

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import mlflow
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,7 +18,7 @@ from fraudnet.training.command import (
     quarantine_in,
 )
 from fraudnet.training.experiment import Experiment
-from tests.training.world import BAD_LINES, World, logging_to
+from tests.training.world import BAD_LINES, World, logging_to, make_store
 
 pytestmark = pytest.mark.xdist_group("trained")
 
@@ -74,6 +75,50 @@ def test_the_report_goes_where_it_is_wanted_another_network_beside(
     assert (model / "MODEL_CARD.md").exists()
     assert ">+0<" in page.read_text()
     assert f">{world.model.name}<" in page.read_text()
+
+
+def test_the_champion_stands_beside_where_it_was_measured_on_the_same_rows(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, other, page = (tmp_path / name for name in ("model", "other", "report.html"))
+    for copy in (model, other):
+        shutil.copytree(world.model, copy)
+    facts = json.loads((other / "trained.json").read_text())
+    facts["experiment"]["split"]["test_days"] = 5
+    (other / "trained.json").write_text(json.dumps(facts))
+    arguments = ["evaluate", "--data", str(world.data), "--report", str(page), "--name", "mine"]
+    with logging_to(make_store(tmp_path)):
+        assert main([*arguments, "--model", str(model)]) == 0  # in a run of its own
+        assert "champion" not in page.read_text()
+        client = mlflow.MlflowClient()
+        (run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+        client.create_registered_model("mine")
+        client.create_model_version("mine", str(model), run.info.run_id)
+        client.set_registered_model_alias("mine", "champion", "1")
+        assert main([*arguments, "--model", str(model)]) == 0
+        shown, card = page.read_text(), (model / "MODEL_CARD.md").read_text()
+        assert "+0 (+0 to +0)" in shown
+        assert f"champion, {run.info.run_name}" in card
+        capsys.readouterr()
+        assert main([*arguments, "--model", str(other)]) == 0
+    assert "champion" not in page.read_text()
+    said = capsys.readouterr().err
+    assert f"without the champion, run {run.info.run_id}, beside: their periods differ" in said
+
+
+def test_report_and_card_say_that_the_rows_are_a_sample(
+    world: World, scratch: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(world.model, model)
+    facts = json.loads((model / "trained.json").read_text())
+    facts["experiment"]["calibration"]["genuine_sampling_rate"] = 0.25
+    (model / "trained.json").write_text(json.dumps(facts))
+    with logging_to(scratch):
+        assert main(["evaluate", "--model", str(model), "--data", str(world.data)]) == 0
+    for name in ("report.html", "MODEL_CARD.md"):
+        assert "a share of 0.25 was kept. Probabilities" in (model / name).read_text()
+        assert "was kept" not in (world.model / name).read_text()
 
 
 def test_a_network_without_figures_of_these_days_cannot_stand_beside(

@@ -17,7 +17,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.network import Network, build_network
 from fraudnet.training import fitting
 from fraudnet.training.batches import Batch, Batches
-from fraudnet.training.fitting import fit_network
+from fraudnet.training.fitting import TrainingConfig, fit_network, scheduled_optimizer
 from fraudnet.training.prepare import Prepared, prepare
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.step import TrainingStep
@@ -216,6 +216,28 @@ def test_the_weights_are_the_running_mean_over_the_steps(
 
 
 @pytest.mark.parametrize("only", [0, 1])
+def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    config = TrainingConfig(learning_rate=0.02, warmup_share=0.2, weight_decay=0.3)
+    optimizer = scheduled_optimizer(config, 50)
+    rates = []
+    for step in range(51):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates[:11], 0.02 * np.arange(11) / 10, atol=1e-8)
+    falling = 0.01 * (1 + np.cos(np.pi * np.arange(41) / 40))
+    np.testing.assert_allclose(rates[10:], falling, atol=1e-8)
+
+
+def test_weights_decay_by_the_rate_alone_where_nothing_pulls_at_them() -> None:
+    """Decoupled: the decay is not divided by the gradients' size."""
+    config = TrainingConfig(learning_rate=0.02, warmup_share=0.0, weight_decay=0.3)
+    optimizer = scheduled_optimizer(config, 50)
+    weights = keras.Variable([1.0, -2.0])
+    optimizer.build([weights])
+    optimizer.apply([tf.zeros(2)], [weights])
+    np.testing.assert_allclose(weights, np.array([1.0, -2.0]) * (1 - 0.02 * 0.3), rtol=1e-6)
+
+
 def test_a_period_of_one_class_is_refused_before_anything_is_fitted(
     prepared: Prepared, wanted: Mask, only: int
 ) -> None:
