@@ -8,6 +8,11 @@ from fraudnet.errors import InputError
 
 FIRST_STEP, STEPS = 5, 20
 """The steps that are profiled: the first ones compile, and each makes the trace longer."""
+# What `tf.summary.scalar` writes, but that asks for the tensorboard package, which only reads it.
+_SCALAR = tf.compat.v1.SummaryMetadata(
+    plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
+    data_class="DATA_CLASS_SCALAR",
+)
 
 
 class TensorBoardProgress:
@@ -45,10 +50,11 @@ class TensorBoardProgress:
 
     def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
         """Write the figures."""
+        figures = {"training_loss": loss, "stopping_average_precision": average_precision}
         with self._writer.as_default(step=number):
-            tf.summary.scalar("training_loss", loss)
-            if average_precision is not None:
-                tf.summary.scalar("stopping_average_precision", average_precision)
+            for name, value in figures.items():
+                if value is not None:
+                    tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
 
     def end(self) -> None:
         """Write what is left."""

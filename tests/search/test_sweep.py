@@ -107,7 +107,7 @@ def test_each_trial_is_a_run_under_the_sweep_s(swept: Swept, store: str) -> None
         assert run.data.metrics["validation_average_precision"] == trial.value
         name = "epoch_validation_average_precision"
         by_epoch = client.get_metric_history(run.info.run_id, name)
-        assert {e.step: e.value for e in by_epoch} == trial.intermediate_values
+        assert {5 * (e.step + 1): e.value for e in by_epoch} == trial.intermediate_values
     assert len({run.data.params["training.learning_rate"] for run in runs}) == 3
 
 
