@@ -215,7 +215,6 @@ def test_the_weights_are_the_running_mean_over_the_steps(
     assert np.abs(found - last).max() > 1e-3
 
 
-@pytest.mark.parametrize("only", [0, 1])
 def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
     config = TrainingConfig(learning_rate=0.02, warmup_share=0.2, weight_decay=0.3)
     optimizer = scheduled_optimizer(config, 50)
@@ -238,6 +237,7 @@ def test_weights_decay_by_the_rate_alone_where_nothing_pulls_at_them() -> None:
     np.testing.assert_allclose(weights, np.array([1.0, -2.0]) * (1 - 0.02 * 0.3), rtol=1e-6)
 
 
+@pytest.mark.parametrize("only", [0, 1])
 def test_a_period_of_one_class_is_refused_before_anything_is_fitted(
     prepared: Prepared, wanted: Mask, only: int
 ) -> None:
