@@ -15,7 +15,6 @@ from scipy.special import expit
 
 from fraudnet.errors import InputError
 from fraudnet.evaluation.calibration import Predicted, calibration_figures, reliability_diagram
-from fraudnet.evaluation.comparison import Bootstrap
 from fraudnet.evaluation.figures import figures
 from fraudnet.evaluation.further import further_figures
 from fraudnet.evaluation.metrics import figures_of
@@ -181,9 +180,8 @@ def evaluate(
         threshold = trained.facts.threshold.probability
         measured = _measure(prepared, trained.network, test, threshold, "test")
         if beside is None and registered:
-            evaluation, seed = prepared.experiment.evaluation, prepared.experiment.training.seed
-            bootstrap = Bootstrap(resamples=evaluation.resamples, seed=seed)
-            beside = champion_beside(registered, run.info.run_id, measured.scores, bootstrap)
+            own = run.info.run_id
+            beside = champion_beside(registered, own, measured.scores, prepared.experiment)
         found = report_test(prepared, trained, measured, files, beside)
     periods = trained.facts.periods | {"test": str(test)}
     metrics = trained.facts.metrics | {"test": found}
