@@ -89,7 +89,7 @@ def make_artifact(path: Path) -> None:
             {"name": name, "dtype": "float32", "shape": [1, 1]} for name in (PROBABILITY, DISTANCE)
         ],
         "threshold": {"probability": 2.0},
-        "reputation": {"key": "counterparty_id", "max_age_days": 10_000},
+        "reputation": {"key": "counterparty_id", "max_age_days": 3650},
     }
     zeros = {entry.name: np.zeros((1, length), entry.dtype) for entry in specification.inputs}
     answers = network.scores(zeros, training=False)
