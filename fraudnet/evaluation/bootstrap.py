@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pandas import DataFrame
 
 from fraudnet.evaluation.metrics import Ints
 
@@ -60,3 +61,20 @@ def interval_of(values: Iterable[float] | Array) -> Interval | None:
         return None
     low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))
+
+
+def bounds(draws: Iterable[dict[str, float]]) -> dict[str, float]:
+    """`NAME_low` and `NAME_high` of every figure that most draws define.
+
+    Args:
+        draws: figures by name, a dictionary a resample; those that are not defined are NaN or
+            left out.
+    """
+    found = DataFrame([*draws])
+    intervals = {str(name): interval_of(values.to_numpy()) for name, values in found.items()}
+    return {
+        f"{name}_{end}": getattr(interval, end)
+        for name, interval in intervals.items()
+        if interval
+        for end in ("low", "high")
+    }

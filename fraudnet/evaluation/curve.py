@@ -87,14 +87,14 @@ class Ranking:
     ends: Ints
 
     @classmethod
-    def of(cls, scored: Scored, account: Ints) -> Self:
-        """Rank rows; `account` are their codes, which need not be those of `scored`."""
+    def of(cls, scored: Scored) -> Self:
+        """Rank rows, whose accounts are 0 .. A - 1."""
         order = np.argsort(-scored.score, kind="stable")
         score = scored.score[order]
         fraud = scored.is_fraud[order] == 1
         ends = np.flatnonzero(np.append(score[1:] != score[:-1], True))
         more = np.diff(np.cumsum(fraud)[ends], prepend=0) > 0
-        return cls(fraud, account[order], ends[more | np.append(more[1:], True)])
+        return cls(fraud, scored.account[order], ends[more | np.append(more[1:], True)])
 
     def curve(self, weight: Ints | None = None) -> Curve:
         """The curve, each row weighed as its account: [A], or 1 each."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fraudnet.evaluation.metrics import Scored
+from fraudnet.evaluation.metrics import Ints, Scored
 
 HOUR_US = 3_600_000_000
 Doubles = npt.NDArray[np.float64]
@@ -16,13 +16,15 @@ class FirstDetections:
     """Of each account with a fraud in a period, [C] each.
 
     Attributes:
+        account: its code.
         hours: from its first fraud to its first flagged one; NaN where none was flagged.
         frauds_before: earlier than the first flagged one; all of them where none was.
         money_before: of those, in major units.
     """
 
+    account: Ints
     hours: Doubles
-    frauds_before: npt.NDArray[np.int64]
+    frauds_before: Ints
     money_before: Doubles
 
     @property
@@ -31,17 +33,25 @@ class FirstDetections:
         return np.isnan(self.hours)
 
     def figures(self) -> dict[str, float]:
-        """In figures by name; the median is of the detected accounts, and left out without any."""
-        if not len(self.hours):
+        """In figures by name; none without such an account."""
+        count = len(self.account)
+        return {"compromised_accounts": float(count), **self.means(np.ones(count, np.int64))}
+
+    def means(self, times: Ints) -> dict[str, float]:
+        """Over the accounts; the median is of the detected, and left out without any.
+
+        Args:
+            times: [C] as how many accounts each counts.
+        """
+        if not times.any():
             return {}
-        detected = self.hours[~self.never]
+        detected = np.repeat(self.hours, times * ~self.never)
         median = {"median_hours_to_detection": float(np.median(detected))} if len(detected) else {}
         return {
-            "compromised_accounts": float(len(self.hours)),
-            "never_detected_share": float(self.never.mean()),
+            "never_detected_share": float(np.average(self.never, weights=times)),
             **median,
-            "mean_frauds_before_detection": float(self.frauds_before.mean()),
-            "mean_money_lost_before_detection": float(self.money_before.mean()),
+            "mean_frauds_before_detection": float(np.average(self.frauds_before, weights=times)),
+            "mean_money_lost_before_detection": float(np.average(self.money_before, weights=times)),
         }
 
 
@@ -62,6 +72,7 @@ def first_detections(scored: Scored, threshold: float) -> FirstDetections:
     before = time_us < noticed[position]
     count, money = len(accounts), np.abs(scored.amount[fraud])
     return FirstDetections(
+        accounts,
         np.where(noticed < never, (noticed - first) / HOUR_US, np.nan),
         np.bincount(position[before], minlength=count),
         np.bincount(position, np.where(before, money, 0.0), count).astype(np.float64),

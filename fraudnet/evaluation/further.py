@@ -1,12 +1,14 @@
 """Figures of a period beyond the first ones: low false positive rates, detection, intervals."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from fraudnet.evaluation.bootstrap import interval_of, resampled
+from fraudnet.evaluation.bootstrap import bounds, resampled
 from fraudnet.evaluation.curve import Curve, Ranking
+from fraudnet.evaluation.daily import DailyAlerts
 from fraudnet.evaluation.detection import first_detections
-from fraudnet.evaluation.metrics import Scored
-from fraudnet.evaluation.slices import Grouping, rates_of
+from fraudnet.evaluation.metrics import DailyCards, Ints, Scored, figures_of
 
 AT_BUDGET = {
     "recall": "recall_at_alert_budget",
@@ -21,55 +23,53 @@ WITHOUT_REPUTATION = (
 )  # fmt: skip
 """What is measured without the reputation of counterparties, too."""
 
+Measure = Callable[[Ints], dict[str, float]]
+"""Figures by name where each account is there as often as [A] says; NaN, or left out, where they
+are not defined."""
 
-def further_figures(
-    scored: Scored, threshold: float, alerts_per_day: float, resamples: int, seed: int
+
+def figures_with_intervals(
+    scored: Scored,
+    threshold: float,
+    alerts_per_day: float,
+    accounts_per_day: int,
+    resamples: int,
+    seed: int,
 ) -> dict[str, float]:
-    """Figures of a period, by name; `NAME_low` and `NAME_high` are a 95 % interval over accounts.
+    """The first figures (`figures_of`) and the further ones of a period, by name.
+
+    `NAME_low` and `NAME_high` are a 95 % interval over accounts, of all that accounts drawn anew
+    can change.
 
     Args:
-        scored: its labelled transactions, frauds and genuine ones among them.
+        scored: its labelled transactions.
         threshold: from which score on a transaction is flagged.
         alerts_per_day: how many of a day's transactions can be looked at, at least 1.
+        accounts_per_day: how many of its accounts can be, for card precision.
         resamples: of the accounts.
         seed: of the draws.
+
+    Raises:
+        ValueError: there is no fraud, or nothing but fraud, among them.
     """
+    first = figures_of(scored, threshold, accounts_per_day)
+    scored = scored.recoded()
     k = max(1, int(alerts_per_day))
-    figures = ranking_figures(_ranking(scored).curve())
-    del figures["average_precision"], figures["roc_auc"]  # among the first figures
-    figures |= {f"recall_at_{k}_alerts_a_day": recall_at_alerts(scored, k)}
-    figures |= first_detections(scored, threshold).figures()
-    return figures | _intervals(scored, threshold, resamples, seed)
+    ranking, at_threshold = Ranking.of(scored), _at_threshold(scored, threshold)
+    alerts, cards = DailyAlerts.of(scored), DailyCards.of(scored)
+    detections = first_detections(scored, threshold)
 
+    def measured(times: Ints) -> dict[str, float]:
+        return {
+            **ranking_figures(ranking.curve(times)),
+            f"recall_at_{k}_alerts_a_day": alerts.recall(k, times),
+            **detections.means(times[detections.account]),
+            **at_threshold(times),
+            f"card_precision_at_{accounts_per_day}": cards.precision(accounts_per_day, times),
+        }
 
-def ranking_figures(curve: Curve) -> dict[str, float]:
-    """What a ranking is worth, by name."""
-    return {
-        "average_precision": curve.average_precision(),
-        "roc_auc": curve.roc_auc(),
-        "partial_auc_fpr_1pct": curve.partial_auc(0.01),
-        "partial_auc_fpr_5pct": curve.partial_auc(0.05),
-        "recall_at_fpr_1pct": curve.recall_at(0.01),
-    }
-
-
-def recall_at_alerts(scored: Scored, k: int) -> float:
-    """Share of the frauds among the k highest scores of each day; ties are left out whole.
-
-    Args:
-        scored: the transactions.
-        k: how many are looked at a day.
-    """
-    order = np.lexsort([-scored.score, scored.day])
-    day, score = scored.day[order], scored.score[order]
-    begins = np.append(True, day[1:] != day[:-1])
-    ends = np.append(begins[1:] | (score[1:] != score[:-1]), True)
-    position = np.arange(len(day))
-    rank = position - np.maximum.accumulate(np.where(begins, position, 0))
-    # The rank of the last row with the same day and score.
-    last = rank[np.flatnonzero(ends)][np.cumsum(ends) - ends]
-    fraud = scored.is_fraud[order] == 1
-    return float((fraud & (last < k)).sum() / fraud.sum())
+    count = {"compromised_accounts": float(len(detections.account))}
+    return first | measured(_once(scored)) | count | _intervals(measured, scored, resamples, seed)
 
 
 def without_reputation(
@@ -83,12 +83,13 @@ def without_reputation(
         resamples: of the accounts.
         seed: of the draws.
     """
-    flagged = scored.score >= threshold
-    found = ranking_figures(_ranking(scored).curve()) | {
-        "recall_at_alert_budget": float(flagged[scored.is_fraud == 1].mean()),
-        "alerts_per_day": float(flagged.sum() / scored.days),
-    }
-    found |= _intervals(scored, threshold, resamples, seed)
+    scored = scored.recoded()
+    ranking, at_threshold = Ranking.of(scored), _at_threshold(scored, threshold)
+
+    def measured(times: Ints) -> dict[str, float]:
+        return ranking_figures(ranking.curve(times)) | at_threshold(times)
+
+    found = measured(_once(scored)) | _intervals(measured, scored, resamples, seed)
     return {
         f"{name}_without_reputation{end}": found[f"{name}{end}"]
         for name in WITHOUT_REPUTATION
@@ -97,24 +98,42 @@ def without_reputation(
     }
 
 
-def _intervals(scored: Scored, threshold: float, resamples: int, seed: int) -> dict[str, float]:
-    ranking = _ranking(scored)
-    accounts = int(ranking.account.max()) + 1
-    draws = (ranking.curve(each) for each in resampled(accounts, resamples, seed))
-    again = [ranking_figures(each) for each in draws if each.defined]
-    values = {name: np.array([each[name] for each in again]) for name in again[0]} if again else {}
-    rates = rates_of(scored, threshold, _whole(scored), resamples, seed)
-    values |= {figure: rates.resampled[name][:, 0] for name, figure in AT_BUDGET.items()}
-    found: dict[str, float] = {}
-    for name, each in values.items():
-        if interval := interval_of(each):
-            found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return found
+def ranking_figures(curve: Curve) -> dict[str, float]:
+    """What a ranking is worth, by name; nothing without both frauds and genuine transactions."""
+    if not curve.defined:
+        return {}
+    return {
+        "average_precision": curve.average_precision(),
+        "roc_auc": curve.roc_auc(),
+        "partial_auc_fpr_1pct": curve.partial_auc(0.01),
+        "partial_auc_fpr_5pct": curve.partial_auc(0.05),
+        "recall_at_fpr_1pct": curve.recall_at(0.01),
+    }
 
 
-def _ranking(scored: Scored) -> Ranking:
-    return Ranking.of(scored, np.unique(scored.account, return_inverse=True)[1])
+def _at_threshold(scored: Scored, threshold: float) -> Measure:
+    fraud, flagged = scored.is_fraud == 1, scored.score >= threshold
+    money = np.abs(scored.amount)
+    per_row = (fraud, flagged, fraud & flagged, fraud * money, (fraud & flagged) * money)
+    sums = np.array([np.bincount(scored.account, each) for each in per_row])
+
+    def measured(times: Ints) -> dict[str, float]:
+        frauds, alerts, caught, defrauded, saved = sums @ times
+        with np.errstate(invalid="ignore"):
+            return {
+                "alerts_per_day": float(alerts / scored.days),
+                AT_BUDGET["recall"]: float(caught / frauds),
+                AT_BUDGET["precision"]: float(caught / alerts),
+                AT_BUDGET["value_recall"]: float(saved / defrauded),
+            }
+
+    return measured
 
 
-def _whole(scored: Scored) -> Grouping:
-    return Grouping("period", ("all",), np.zeros(len(scored.score), np.int64))
+def _intervals(measured: Measure, scored: Scored, resamples: int, seed: int) -> dict[str, float]:
+    draws = resampled(len(_once(scored)), resamples, seed)
+    return bounds(measured(times) for times in draws)
+
+
+def _once(scored: Scored) -> Ints:
+    return np.ones(int(scored.account.max()) + 1, np.int64)

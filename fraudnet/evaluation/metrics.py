@@ -1,7 +1,7 @@
 """How well scores find fraud, in the figures that users of fraud systems ask for."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class Scored:
         """How many different days there are."""
         return len(np.unique(self.day))
 
+    def recoded(self) -> Self:
+        """The same, its accounts 0 .. A - 1."""
+        return replace(self, account=np.unique(self.account, return_inverse=True)[1])
+
 
 @dataclass(frozen=True)
 class CardPrecision:
@@ -53,35 +57,68 @@ class CardPrecision:
     ceiling: float
 
 
-def card_precision_at(scored: Scored, k: int) -> CardPrecision:
-    """Share of true frauds among the k accounts that look worst, a day, averaged over the days.
+@dataclass(frozen=True)
+class DailyCards:
+    """The accounts of each day, the worst first.
 
-    An account's score of a day is its highest; accounts caught on an earlier day are left out
-    (Fraud Detection Handbook, chapter 4, "Precision top-k metrics", `card_precision_top_k`).
+    Attributes:
+        account: codes, 0 .. A - 1, an array a day; an account's score of a day is its highest.
+        defrauded: whether it has a fraud that day, as `account`.
+    """
+
+    account: list[Ints]
+    defrauded: list[npt.NDArray[np.bool_]]
+
+    @classmethod
+    def of(cls, scored: Scored) -> Self:
+        """Rank the accounts of every day; of equals the lower code comes first."""
+        day = scored.day
+        ranked, defrauded = [], []
+        for today in np.unique(day):
+            here = day == today
+            account, position = np.unique(scored.account[here], return_inverse=True)
+            worst = np.full(len(account), -np.inf)
+            np.maximum.at(worst, position, scored.score[here])
+            with_fraud = np.zeros(len(account), bool)
+            np.logical_or.at(with_fraud, position, scored.is_fraud[here] == 1)
+            order = np.argsort(-worst, kind="stable")
+            ranked.append(account[order])
+            defrauded.append(with_fraud[order])
+        return cls(ranked, defrauded)
+
+    def precision(self, k: int, times: Ints) -> float:
+        """Share of true frauds among the k accounts that look worst, a day, averaged over the days.
+
+        Accounts caught on an earlier day are left out (Fraud Detection Handbook, chapter 4,
+        "Precision top-k metrics", `card_precision_top_k`).
+
+        Args:
+            k: how many accounts are looked at a day.
+            times: [A] as how many accounts each counts.
+        """
+        open_ = times.copy()
+        precision = []
+        for account, defrauded in zip(self.account, self.defrauded, strict=True):
+            copies = open_[account]
+            before = np.cumsum(copies) - copies
+            found = np.clip(k - before, 0, copies) * defrauded
+            open_[account] -= found
+            precision.append(found.sum() / k)
+        return float(np.mean(precision))
+
+
+def card_precision_at(scored: Scored, k: int) -> CardPrecision:
+    """Card precision (`DailyCards.precision`), and the best that any scorer could reach.
 
     Args:
         scored: the transactions.
         k: how many accounts are looked at a day.
     """
-    day = scored.day
-    caught: set[int] = set()
-    precision = []
-    for today in np.unique(day):
-        here = day == today
-        account, position = np.unique(scored.account[here], return_inverse=True)
-        worst = np.full(len(account), -np.inf)
-        np.maximum.at(worst, position, scored.score[here])
-        defrauded = np.zeros(len(account), bool)
-        np.logical_or.at(defrauded, position, scored.is_fraud[here] == 1)
-
-        open_ = ~np.isin(account, list(caught))
-        ranked = np.flatnonzero(open_)[np.argsort(-worst[open_], kind="stable")][:k]
-        found = ranked[defrauded[ranked]]
-        precision.append(len(found) / k)
-        caught.update(account[found].tolist())
     fraud = scored.is_fraud == 1
-    most = _most_caught(scored.account[fraud], day[fraud], k)
-    return CardPrecision(float(np.mean(precision)), most / (k * len(precision)))
+    most = _most_caught(scored.account[fraud], scored.day[fraud], k)
+    once = np.ones(len(np.unique(scored.account)), np.int64)
+    value = DailyCards.of(scored.recoded()).precision(k, once)
+    return CardPrecision(value, most / (k * scored.days))
 
 
 def _most_caught(account: Ints, day: Ints, k: int) -> int:

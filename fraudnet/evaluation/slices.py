@@ -217,9 +217,8 @@ def _average_precision(scored: Scored, resamples: int, seed: int) -> Estimate | 
     """None without both classes, no interval without resamples."""
     if len(np.unique(scored.is_fraud)) < 2:
         return None
-    distinct, account = np.unique(scored.account, return_inverse=True)
-    ranking = Ranking.of(scored, account)
-    draws = (ranking.curve(each) for each in resampled(len(distinct), resamples, seed))
+    ranking, accounts = Ranking.of(scored.recoded()), len(np.unique(scored.account))
+    draws = (ranking.curve(each) for each in resampled(accounts, resamples, seed))
     again = [each.average_precision() if each.defined else np.nan for each in draws]
     return Estimate(ranking.curve().average_precision(), interval_of(again))
 

@@ -39,8 +39,11 @@ def figures_table(report: Report) -> Table:
 def detection_table(report: Report) -> Table:
     """Time to first detection."""
     names = report.detections.figures()
-    rows = [(label(name), value_of(report.figures, name)) for name in names]
-    return Table("Of the compromised accounts.", ("", "value"), rows)
+    rows = [
+        (label(name), value_of(report.figures, name), interval_in(report.figures, name))
+        for name in names
+    ]
+    return Table("Of the compromised accounts.", ("", "value", "95 % interval"), rows)
 
 
 def kinds_table(report: Report) -> Table:

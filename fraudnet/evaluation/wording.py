@@ -38,14 +38,17 @@ def value_of(figures: Mapping[str, float], name: str) -> str:
     """A figure of a period; a dash where it is not among them."""
     if name not in figures:
         return DASH
-    return f"{figures[name]:,.0f}" if name in _COUNTS else f"{figures[name]:,.4g}"
+    return f"{figures[name]:,.0f}" if name in _COUNTS else _number(figures[name])
 
 
 def interval_in(figures: Mapping[str, float], name: str) -> str:
     """The interval of a figure of a period; a dash where there is none."""
     if f"{name}_low" not in figures:
         return DASH
-    return _interval(Interval(figures[f"{name}_low"], figures[f"{name}_high"]), "{:.3f}")
+    low, high = (figures[f"{name}_{end}"] for end in ("low", "high"))
+    if high >= 10:  # alerts, hours, money: no shares
+        return f"{_number(low)} to {_number(high)}"
+    return _interval(Interval(low, high), "{:.3f}")
 
 
 def estimate(figures: Mapping[str, Estimate], name: str, form: str = "{:.3f}") -> str:
@@ -55,6 +58,10 @@ def estimate(figures: Mapping[str, Estimate], name: str, form: str = "{:.3f}") -
     found = figures[name]
     bounds = f" ({_interval(found.interval, form)})" if found.interval else ""
     return form.format(found.value) + bounds
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def _interval(given: Interval, form: str) -> str:

@@ -14,10 +14,14 @@ import tensorflow as tf
 from scipy.special import expit
 
 from fraudnet.errors import InputError
-from fraudnet.evaluation.calibration import Predicted, calibration_figures, reliability_diagram
+from fraudnet.evaluation.calibration import (
+    Predicted,
+    calibration_figures,
+    calibration_intervals,
+    reliability_diagram,
+)
 from fraudnet.evaluation.figures import figures
-from fraudnet.evaluation.further import further_figures
-from fraudnet.evaluation.metrics import figures_of
+from fraudnet.evaluation.further import figures_with_intervals
 from fraudnet.evaluation.report import Beside
 from fraudnet.evaluation.thresholds import AlertConfig, Threshold
 from fraudnet.network.network import Network, Sentinel, build_network
@@ -291,14 +295,15 @@ def _measure(
     rows = rows_to_test(histories, period, since)
     answers = score(network, histories, rows)
     scored = scored_of(histories, rows, answers["fraud_probability"])
+    resamples, seed = prepared.experiment.evaluation.resamples, prepared.experiment.training.seed
     try:
-        found = figures_of(scored, threshold, alerts.accounts_per_day)
+        found = figures_with_intervals(
+            scored, threshold, alerts.per_day, alerts.accounts_per_day, resamples, seed
+        )
     except ValueError as error:
         raise InputError(
             f"{place_of(prepared.source)}: the {name} period {period} {error}"
         ) from error
-    resamples, seed = prepared.experiment.evaluation.resamples, prepared.experiment.training.seed
-    found |= further_figures(scored, threshold, alerts.per_day, resamples, seed)
     logits = logits_of(network, histories, rows)
     calibration = prepared.experiment.calibration
     predicted = Predicted(
@@ -312,6 +317,7 @@ def _measure(
         again = cross_fitted(logits, scored.is_fraud, known, scored.account, calibration)
         predicted = replace(predicted, calibrated=again)
     found |= calibration_figures(predicted)
+    found |= calibration_intervals(predicted, scored.account, resamples, seed)
     mlflow.log_metrics({f"{name}_{key}": value for key, value in found.items()})
     pictures = figures(scored, threshold, alerts.per_day)
     log_figures(pictures | {"calibration": reliability_diagram(predicted)}, name)

@@ -1,13 +1,17 @@
 """Draws of accounts, and intervals, against rows that are really drawn several times."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from fraudnet.evaluation.bootstrap import interval_of, resampled
-from fraudnet.evaluation.further import further_figures
-from fraudnet.evaluation.metrics import Scored
+from fraudnet.evaluation.detection import first_detections
+from fraudnet.evaluation.further import figures_with_intervals
+from fraudnet.evaluation.metrics import Scored, card_precision_at
 from tests.evaluation.made import scored, some_of
+from tests.evaluation.test_further import naive_recall_at_alerts
 
 
 def test_as_many_accounts_are_drawn_as_there_are() -> None:
@@ -41,12 +45,15 @@ def naive_values(given: Scored, threshold: float, seed: int) -> dict[str, list[f
     values: dict[str, list[float]] = {}
     for draw in resampled(len(accounts), 50, seed):
         rows = [
-            row
+            np.flatnonzero(given.account == account)
             for account, times in zip(accounts, draw, strict=True)
             for _ in range(times)
-            for row in np.flatnonzero(given.account == account)
         ]
-        drawn = some_of(given, np.array(rows, np.int64))
+        drawn = some_of(given, np.concatenate(rows))
+        # An account that is drawn twice is two.
+        drawn = replace(
+            drawn, account=np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+        )
         flagged, fraud = drawn.score >= threshold, drawn.is_fraud == 1
         found = {
             "average_precision": average_precision_score(fraud, drawn.score),
@@ -56,6 +63,10 @@ def naive_values(given: Scored, threshold: float, seed: int) -> dict[str, list[f
             "recall_at_alert_budget": recall_score(fraud, flagged),
             "precision_at_alert_budget": precision_score(fraud, flagged),
             "value_recall_at_alert_budget": np.average(flagged, weights=fraud * drawn.amount),
+            "alerts_per_day": flagged.sum() / given.days,
+            "recall_at_10_alerts_a_day": naive_recall_at_alerts(drawn, 10),
+            "card_precision_at_3": card_precision_at(drawn, 3).value,
+            **first_detections(drawn, threshold).figures(),
         }
         for name, value in found.items():
             values.setdefault(name, []).append(float(value))
@@ -65,8 +76,13 @@ def naive_values(given: Scored, threshold: float, seed: int) -> dict[str, list[f
 @pytest.mark.parametrize("accounts", [3, 40])
 def test_intervals_are_those_of_duplicated_rows(accounts: int) -> None:
     given = scored(seed=2, count=400, accounts=accounts)
-    figures = further_figures(given, 0.7, 10, 50, 9)
-    for name, values in naive_values(given, 0.7, 9).items():
+    figures = figures_with_intervals(given, 0.7, 10, 3, 50, 9)
+    naive = naive_values(given, 0.7, 9)
+    assert naive.pop("compromised_accounts")
+    assert {f"{name}_low" for name in naive} | {"recall_at_fpr_1pct_low"} == {
+        name for name in figures if name.endswith("_low")
+    }
+    for name, values in naive.items():
         low, high = np.quantile(values, [0.025, 0.975])
         assert figures[f"{name}_low"] == pytest.approx(low), name
         assert figures[f"{name}_high"] == pytest.approx(high), name
@@ -86,7 +102,7 @@ def test_rows_of_one_account_are_not_independent() -> None:
     )  # fmt: skip
 
     def width(rows: Scored) -> float:
-        figures = further_figures(rows, 0.7, 10, 300, 1)
+        figures = figures_with_intervals(rows, 0.7, 10, 3, 300, 1)
         return figures["recall_at_alert_budget_high"] - figures["recall_at_alert_budget_low"]
 
     assert width(same) == pytest.approx(width(given))

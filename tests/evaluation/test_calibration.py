@@ -11,12 +11,14 @@ from matplotlib.container import ErrorbarContainer
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import brier_score_loss, log_loss
 
+from fraudnet.evaluation.bootstrap import resampled
 from fraudnet.evaluation.calibration import (
     Predicted,
     binned,
     calibration_figures,
+    calibration_intervals,
     expected_calibration_error,
     reliability_diagram,
 )
@@ -103,6 +105,27 @@ def test_weights_stand_for_so_many_transactions() -> None:
         "brier_score_uncalibrated",
         "log_loss_uncalibrated",
     ]
+
+
+def test_the_intervals_are_those_of_rows_that_are_there_several_times() -> None:
+    probability, is_fraud = drawn(600)
+    rng = np.random.default_rng(3)
+    account, weight = rng.integers(0, 40, 600), rng.integers(1, 4, 600).astype(float)
+    predicted = Predicted(is_fraud, weight, probability, (probability / 2).astype(np.float32))
+    found = calibration_intervals(predicted, account, 50, 8)
+    draws: dict[str, list[float]] = {}
+    for times in resampled(40, 50, 8):
+        rows = np.repeat(np.arange(600), times[account])
+        for ending, p in (("_uncalibrated", probability), ("", predicted.calibrated)):
+            assert p is not None
+            score = brier_score_loss(is_fraud[rows], p[rows], sample_weight=weight[rows])
+            draws.setdefault(f"brier_score{ending}", []).append(score)
+            loss = log_loss(is_fraud[rows], p[rows], sample_weight=weight[rows])
+            draws.setdefault(f"log_loss{ending}", []).append(loss)
+    assert len(found) == 2 * len(draws) == 8
+    for name, values in draws.items():
+        low, high = np.quantile(values, [0.025, 0.975])
+        assert (found[f"{name}_low"], found[f"{name}_high"]) == pytest.approx((low, high)), name
 
 
 def test_the_diagram_shows_before_and_after_with_wilson_intervals() -> None:

@@ -12,7 +12,7 @@ from tests.evaluation.made import SCORED, scored
 
 
 def ranking_of(given: Scored) -> Ranking:
-    return Ranking.of(given, given.account)
+    return Ranking.of(given)
 
 
 def naive_recall_at(given: Scored, most: float) -> float:

@@ -9,8 +9,7 @@ import pytest
 
 from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.comparison import Difference
-from fraudnet.evaluation.further import further_figures, without_reputation
-from fraudnet.evaluation.metrics import figures_of
+from fraudnet.evaluation.further import figures_with_intervals, without_reputation
 from fraudnet.evaluation.model_card import Card, cell, model_card
 from fraudnet.evaluation.page import Made, page
 from fraudnet.evaluation.report import Beside, Report, Sample, report_of
@@ -33,7 +32,7 @@ def made_report(*, bare: bool = False, beside: Beside | None = None) -> Report:
     group = rng.integers(0, 3, 300)[rows.account]
     kind = np.where(rows.is_fraud == 1, rng.integers(0, 2, 3_000), -1)
     groups = [pooled("band", ["young", "old", NASTY], group, rows.account)]
-    figures = figures_of(rows, THRESHOLD, 10) | further_figures(rows, THRESHOLD, 30, 40, 0)
+    figures = figures_with_intervals(rows, THRESHOLD, 30, 10, 40, 0)
     if not bare:
         worse = replace(rows, score=rows.score / 2)
         figures |= without_reputation(worse, THRESHOLD, 40, 0)
@@ -136,7 +135,7 @@ def test_bad_slices_and_unlike_groups_are_found(report: Report) -> None:
     rows = given.sample.scored
     young = given.sample.groups[0].code == 0
     blind = replace(rows, score=np.where(young & (rows.is_fraud == 1), 0.0, rows.score))
-    figures = figures_of(blind, THRESHOLD, 10) | further_figures(blind, THRESHOLD, 30, 40, 0)
+    figures = figures_with_intervals(blind, THRESHOLD, 30, 10, 40, 0)
     found = findings(report_of(replace(given.sample, scored=blind), figures))
     assert "Recall is low where band is young: 0.000 (0.000 to 0.000)" in " ".join(found)
     assert re.search(r"Treated unlike the largest group: band young, recall 0\.00", " ".join(found))
@@ -179,7 +178,7 @@ def test_few_defrauded_accounts_are_warned_of(bare: Report) -> None:
     rows = bare.sample.scored
     kept = np.unique(rows.account[rows.is_fraud == 1])[:4]
     few = replace(rows, is_fraud=np.where(np.isin(rows.account, kept), rows.is_fraud, 0))
-    figures = figures_of(few, THRESHOLD, 10) | further_figures(few, THRESHOLD, 30, 40, 0)
+    figures = figures_with_intervals(few, THRESHOLD, 30, 10, 40, 0)
     found = report_of(replace(bare.sample, scored=few), figures)
     assert any("Only 4 accounts have a fraud in the period" in each for each in findings(found))
     assert "Only 4 accounts have a fraud" in model_card(found, made_card())
