@@ -23,7 +23,7 @@ from fraudnet.device.contract import PROBABILITY
 from fraudnet.errors import CheckFailed
 from fraudnet.training.experiment import BatteryConfig
 from fraudnet.training.prepare import Prepared
-from fraudnet.training.train import score
+from fraudnet.training.scoring import score
 from fraudnet.training.trained import Trained
 from fraudnet.windows.prequential import rows_to_test
 

@@ -23,7 +23,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.describe import describe
 from fraudnet.network.network import Network
 from fraudnet.training.nested import nested_run
-from fraudnet.training.prepare import Prepared
+from fraudnet.training.prepare import Prepared, known_of
 from fraudnet.training.tracking import (
     TrackedProgress,
     log_configuration,
@@ -31,7 +31,7 @@ from fraudnet.training.tracking import (
     log_figures,
     tracked_run,
 )
-from fraudnet.training.train import completed, known_of, refuse_other_periods
+from fraudnet.training.train import completed, refuse_other_periods
 from fraudnet.training.trained import Trained
 from fraudnet.transactions.place import name_of
 from fraudnet.windows.labels import KnownRows

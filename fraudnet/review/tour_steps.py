@@ -138,7 +138,7 @@ def _spectra(prepared: "Prepared", trained: "Trained") -> dict[str, list[float]]
     """Of each 1x1 layer, the share of its answers' energy that ranks 0, 1, 2, ... leave out."""
     from fraudnet.compression.moments import input_moments
     from fraudnet.compression.spectra import spectra
-    from fraudnet.training.train import known_of
+    from fraudnet.training.prepare import known_of
 
     known = known_of(prepared, prepared.split.training)
     found = spectra(trained.network, input_moments(trained.network, known))
@@ -160,7 +160,8 @@ def _validated(
 
     from fraudnet.evaluation.calibration import Predicted
     from fraudnet.training.calibration import cross_fitted
-    from fraudnet.training.train import known_of, logits_of, score
+    from fraudnet.training.prepare import known_of
+    from fraudnet.training.scoring import logits_of, score
 
     known = known_of(prepared, prepared.split.validation)
     histories, rows = known.histories, known.rows

@@ -9,9 +9,8 @@ from optuna.trial import Trial
 from sklearn.metrics import average_precision_score
 
 from fraudnet.network.network import Network
-from fraudnet.training.prepare import Prepared
+from fraudnet.training.prepare import Prepared, known_of
 from fraudnet.training.scoring import RowScorer
-from fraudnet.training.train import known_of
 
 
 class OutOfTimeError(Exception):

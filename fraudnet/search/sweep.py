@@ -27,9 +27,9 @@ from fraudnet.search.space import Space, with_values
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress
 from fraudnet.training.nested import nested_run
-from fraudnet.training.prepare import Prepared
+from fraudnet.training.prepare import Prepared, known_of
 from fraudnet.training.tracking import log_configuration, tracked_run
-from fraudnet.training.train import known_of, train
+from fraudnet.training.train import train
 from fraudnet.transactions.place import place_of
 
 STORAGE = "sweeps.sqlite"

@@ -1,6 +1,7 @@
 """From a source of transactions to histories and periods, as an experiment says."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,8 +20,9 @@ from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, re
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import QualityReport
 from fraudnet.windows.histories import Histories, build_histories
+from fraudnet.windows.labels import KnownRows, known_rows
 from fraudnet.windows.on_disk import Spool
-from fraudnet.windows.periods import Split, split_by_time
+from fraudnet.windows.periods import Period, Split, split_by_time
 from fraudnet.windows.vocabularies import with_vocabularies
 
 _TMPDIR = "set TMPDIR to a folder with room, about 200 bytes a transaction"
@@ -189,3 +191,9 @@ def _options(
 ) -> ReadOptions:
     share = experiment.data.max_bad_share
     return ReadOptions(quarantine, share, require_labels=require_labels)
+
+
+def known_of(prepared: Prepared, period: Period) -> KnownRows:
+    """Labelled rows whose label is known when what follows the period begins."""
+    delay = timedelta(days=prepared.experiment.split.label_delay_days)
+    return known_rows(prepared.histories, period, known_by=period.end + delay)

@@ -1,8 +1,7 @@
-"""What is kept of a measured period: its scores, and of the test period a report and a card."""
+"""The report and the model card of a measured test period."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlflow
 import numpy as np
@@ -10,17 +9,15 @@ import numpy.typing as npt
 
 import fraudnet
 from fraudnet.errors import InputError
-from fraudnet.evaluation.calibration import Predicted
 from fraudnet.evaluation.cases import case_figures
 from fraudnet.evaluation.further import without_reputation
-from fraudnet.evaluation.metrics import Scored
 from fraudnet.evaluation.model_card import Card, model_card
 from fraudnet.evaluation.page import Made, page
 from fraudnet.evaluation.report import Beside, Sample, report_of
-from fraudnet.evaluation.scores import Scores, write_scores
 from fraudnet.evaluation.slices import Grouping, pooled
 from fraudnet.network.network import Network
 from fraudnet.training.calibration import CalibrationConfig
+from fraudnet.training.measuring import Measured
 from fraudnet.training.prepare import Prepared
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.trained import Facts, Trained
@@ -34,69 +31,11 @@ CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A period's rows, their scores and what they are worth.
-
-    Attributes:
-        rows: [N] of all rows of the histories, which were measured.
-        scored: those.
-        predicted: their probabilities before and after calibration.
-        scores: the same for a file, with their distances from the familiar.
-        figures: of them, by name.
-    """
-
-    rows: npt.NDArray[np.bool_]
-    scored: Scored
-    predicted: Predicted
-    scores: Scores
-    figures: dict[str, float]
-
-
-@dataclass(frozen=True)
 class ReportFiles:
     """Where the report and the model card are written."""
 
     page: Path
     card: Path
-
-
-def scores_of(
-    prepared: Prepared,
-    rows: npt.NDArray[np.bool_],
-    answers: dict[str, npt.NDArray[np.float32]],
-    threshold: float,
-    period: str,
-) -> Scores:
-    """The scores of a period's rows.
-
-    Args:
-        prepared: the data.
-        rows: of the histories, which were scored.
-        answers: `fraud_probability` and `ood_distance` of those.
-        threshold: from which on a transaction is flagged.
-        period: validation or test.
-    """
-    histories = prepared.histories
-    return Scores(
-        row=histories.source_row[rows],
-        account=histories.account[rows].astype(np.int32),
-        timestamp_us=histories.timestamp_us[rows],
-        amount=histories.amount[rows],
-        is_fraud=histories.is_fraud[rows],
-        fraud_probability=answers["fraud_probability"],
-        ood_distance=answers["ood_distance"],
-        fingerprint=prepared.fingerprint,
-        period=str(getattr(prepared.split, period)),
-        threshold=threshold,
-    )
-
-
-def log_scores(scores: Scores, period: str) -> None:
-    """Log the scores of a period, validation or test, to MLflow as `scores/PERIOD.parquet`."""
-    with TemporaryDirectory(prefix="fraudnet-scores-") as folder:
-        path = Path(folder) / f"{period}.parquet"
-        write_scores(scores, path)
-        mlflow.log_artifact(str(path), "scores")
 
 
 def report_test(

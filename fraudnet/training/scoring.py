@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from fraudnet.evaluation.metrics import Scored
+from fraudnet.network.network import Network
 from fraudnet.windows.chunks import Chunks, chunks_over
 from fraudnet.windows.histories import Histories
 
@@ -75,6 +76,22 @@ def predict_rows(
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The answers of a `RowScorer` that is used once."""
     return RowScorer(model, receptive_field, histories, wanted, chunk_length)()
+
+
+def logits_of(
+    network: Network, histories: Histories, wanted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Logits of the wanted rows, [W]."""
+    answers = predict_rows(network.logit, network.receptive_field, histories, wanted)
+    return answers["logit"][:, 0]
+
+
+def score(
+    network: Network, histories: Histories, wanted: npt.NDArray[np.bool_]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """`fraud_probability` and `ood_distance` of the wanted rows, [W] each."""
+    answers = predict_rows(network.scores, network.receptive_field, histories, wanted)
+    return {name: values[:, 0] for name, values in answers.items()}
 
 
 def scored_of(

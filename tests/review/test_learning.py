@@ -17,7 +17,8 @@ from fraudnet.review.exporting import export_labels
 from fraudnet.review.importing import add_flags
 from fraudnet.review.verdicts import record_verdict
 from fraudnet.training.prepare import prepare
-from fraudnet.training.train import logits_of, train
+from fraudnet.training.scoring import logits_of
+from fraudnet.training.train import train
 from fraudnet.transactions.simulator import SimulatorConfig, simulate
 from fraudnet.windows.periods import microseconds
 from tests.training.world import DAY_US, experiment, logging_to

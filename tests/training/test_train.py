@@ -23,9 +23,9 @@ from fraudnet.errors import InputError
 from fraudnet.evaluation.calibration import expected_calibration_error
 from fraudnet.training.calibration import CalibrationConfig, cross_fitted
 from fraudnet.training.prepare import Prepared, prepare
-from fraudnet.training.scoring import predict_rows
+from fraudnet.training.scoring import predict_rows, score
 from fraudnet.training.tracking import tracked_run
-from fraudnet.training.train import evaluate, score, train
+from fraudnet.training.train import evaluate, train
 from fraudnet.training.trained import load_trained, save_trained
 from fraudnet.transactions.fingerprint import fingerprint
 from fraudnet.windows.chunks import chunks_over
