@@ -51,7 +51,10 @@ def test_labels_of_the_tests_change_nothing(tmp_path: Path) -> None:
     )
 
 
-def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(tmp_path: Path) -> None:
+def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.validation.UNFORESEEN", 0.55)  # so few accounts are taken often
     small, data = handbook_table(), tmp_path / "handbook.parquet"
     kind = np.asarray(small["is_fraud"]) * np.random.default_rng(0).integers(1, 3, len(small))
     place = small.column_names.index("fraud_scenario")
@@ -80,6 +83,10 @@ def test_figures_are_scikit_learns_of_the_week_and_of_each_kind(tmp_path: Path) 
     assert latest["by_kind"] == pytest.approx(by_kind)
     assert by_kind["1"] != pytest.approx(by_kind["2"])
     assert (latest["seed"], latest["parameters"]) == (None, None)
+    low = score < 0.55
+    assert 0 < latest["unforeseen_share"] < 1
+    assert latest["unforeseen_share"] == pytest.approx(truth[low].sum() / truth.sum())
+    assert latest["unforeseen_roc_auc"] == pytest.approx(roc_auc_score(truth[low], score[low]))
 
 
 def test_what_is_set_is_what_is_fitted(tmp_path: Path) -> None:
