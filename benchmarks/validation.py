@@ -256,11 +256,11 @@ def _table(rows: Sequence[Row], training_days: int) -> Table:
     figures = {
         "ROC AUC": [row.roc_auc for row in rows],
         "AP": [row.average_precision for row in rows],
-        "card\nprecision": [row.card_precision_at_100 for row in rows],
+        "card\nprec.": [row.card_precision_at_100 for row in rows],
     }
     # A week without frauds of a kind has no figure of it.
     figures |= {f"AP\nkind {k}": [row.by_kind.get(k, np.nan) for row in rows] for k in kinds}
-    figures["un-\nforeseen"] = [row.unforeseen_share for row in rows]
+    figures["un-\nfore-\nseen"] = [row.unforeseen_share for row in rows]
     of_unforeseen = [row.unforeseen_roc_auc for row in rows]
     if any(of_unforeseen):
         figures["their\nROC AUC"] = [np.nan if auc is None else auc for auc in of_unforeseen]

@@ -38,8 +38,8 @@ def figures_with_intervals(
 ) -> dict[str, float]:
     """The first figures (`figures_of`) and the further ones of a period, by name.
 
-    `NAME_low` and `NAME_high` are a 95 % interval over accounts, of all that accounts drawn anew
-    can change.
+    `NAME_low` and `NAME_high` are a 95 % interval over accounts, of all but counts, the share of
+    fraud and the ceiling of card precision.
 
     Args:
         scored: its labelled transactions.
@@ -68,8 +68,10 @@ def figures_with_intervals(
             f"card_precision_at_{accounts_per_day}": cards.precision(accounts_per_day, times),
         }
 
+    # The first figures are 0 where a rate of nothing is not defined.
+    further = {n: v for n, v in measured(_once(scored)).items() if n not in first}
     count = {"compromised_accounts": float(len(detections.account))}
-    return first | measured(_once(scored)) | count | _intervals(measured, scored, resamples, seed)
+    return first | further | count | _intervals(measured, scored, resamples, seed)
 
 
 def without_reputation(

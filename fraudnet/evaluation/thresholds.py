@@ -29,7 +29,7 @@ class AlertConfig(Section):
         description="alert budget: flagged transactions a day; sets the threshold",
     )
     accounts_per_day: int = Field(
-        default=100, ge=1, description="k of card precision@k: accounts looked at a day"
+        default=100, ge=1, le=10**9, description="k of card precision@k: accounts looked at a day"
     )
     review_cost: float = Field(
         default=0.0, ge=0, description="of a flagged transaction, in the amounts' currency"

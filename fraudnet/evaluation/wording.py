@@ -46,7 +46,7 @@ def interval_in(figures: Mapping[str, float], name: str) -> str:
     if f"{name}_low" not in figures:
         return DASH
     low, high = (figures[f"{name}_{end}"] for end in ("low", "high"))
-    if high >= 10:  # alerts, hours, money: no shares
+    if not 0.1 <= high < 10:  # hours and money, or small shares
         return f"{_number(low)} to {_number(high)}"
     return _interval(Interval(low, high), "{:.3f}")
 
@@ -61,7 +61,7 @@ def estimate(figures: Mapping[str, Estimate], name: str, form: str = "{:.3f}") -
 
 
 def _number(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return f"{value:,.4g}" if abs(value) < 9_999.5 else f"{value:,.0f}"
 
 
 def _interval(given: Interval, form: str) -> str:

@@ -185,7 +185,7 @@ def _print_search(outcomes: "Sequence[Outcome]", found: "Outcome") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Candidates", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    table = Table(title="Candidates", box=box.SIMPLE, padding=0)
     for heading in ("depth", "width", "length", "blocks", "channels", "sees", "param.", "MACs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("validation AP", justify="right", no_wrap=True)
@@ -214,21 +214,22 @@ def _print_family(members: "Sequence[Member]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="The family", box=box.SIMPLE, padding=(0, 0, 0, 1))
+    table = Table(title="The family", box=box.SIMPLE, padding=0)
     table.add_column("size", no_wrap=True)
-    for heading in ("param.", "sees", "MACs", "counted", "bytes", "µJ", "validation", "test"):
+    for heading in ("param.", "sees", "kMACs", "counted", "kB", "µJ", "validation", "test"):
         table.add_column(heading, justify="right", no_wrap=True)
     for member in members:
         table.add_row(
             member.size, f"{member.cost.parameters:,}", f"{member.cost.receptive_field}",
-            f"{member.cost.macs:,}", f"{member.measured_macs:,}", f"{member.artifact_bytes:,}",
+            f"{member.cost.macs / 1e3:,.0f}", f"{member.measured_macs / 1e3:,.0f}",
+            f"{member.artifact_bytes / 1e3:,.0f}",
             f"{member.energy.network_energy_uj.typical:.3g}",
             *(_spread(values) for values in member.average_precision.values()),
         )  # fmt: skip
     console = Console()
     console.print(table)
     console.print(
-        "MACs as predicted from the architecture and as counted in the file, of one score; energy "
+        "Thousands of multiply-accumulates of one score, predicted and counted in the file; energy "
         "of the network alone, counted; validation and test: average precision.",
         highlight=False,
     )

@@ -70,6 +70,16 @@ def test_every_figure_is_a_number_however_few_accounts_are_defrauded() -> None:
     assert "recall_at_1_alerts_a_day" in figures
 
 
+def test_every_figure_is_a_number_where_nothing_is_flagged_and_frauds_are_of_no_money() -> None:
+    rows = scored()
+    figures = figures_with_intervals(
+        replace(rows, amount=np.zeros(len(rows.amount))), 2.0, 10, 5, 40, 0
+    )
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["precision_at_alert_budget"] == figures["value_recall_at_alert_budget"] == 0
+    assert "precision_at_alert_budget_low" not in figures
+
+
 def test_without_reputation_is_measured_alike() -> None:
     rows = scored()
     found = without_reputation(rows, 0.7, 50, 0)

@@ -15,6 +15,7 @@ from fraudnet.evaluation.page import Made, page
 from fraudnet.evaluation.report import Beside, Report, Sample, report_of
 from fraudnet.evaluation.slices import Grouping, pooled
 from fraudnet.evaluation.tables import findings
+from fraudnet.evaluation.wording import interval_in
 from tests.evaluation.made import scored
 from tests.profile.test_page import Page
 
@@ -215,3 +216,18 @@ def test_the_cards_tables_are_whole_and_its_texts_are_escaped(card: str) -> None
 
 def test_a_cell_stays_on_its_line() -> None:
     assert cell("a\nb | c_d") == "a b \\| c\\_d"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.25, 0.5, "0.250 to 0.500"),
+        (0.0016, 0.00214, "0.0016 to 0.00214"),
+        (9.5, 9_999.7, "9.5 to 10,000"),
+        (1_234.56, 1_234_567.8, "1,235 to 1,234,568"),
+    ],
+)
+def test_an_interval_is_told_to_as_many_digits_as_it_needs(
+    low: float, high: float, shown: str
+) -> None:
+    assert interval_in({"it_low": low, "it_high": high}, "it") == shown

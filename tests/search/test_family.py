@@ -17,6 +17,7 @@ from fraudnet.network.network import NetworkConfig
 from fraudnet.network.scaling import COEFFICIENTS, SIZES, scaled
 from fraudnet.search.family import Member, depthwise_macs
 from fraudnet.search.family_figure import family_figure
+from fraudnet.search.scale_command import _print_family
 from tests.network.examples import random_network
 from tests.training.world import SETTINGS, logging_to, make_store
 
@@ -114,3 +115,13 @@ def test_family_from_data_to_chart(
         facts = json.loads((output / size / "model" / "trained.json").read_text())
         assert facts["experiment"]["network"] == each["network"]
         assert facts["mlflow_run_id"] == seed.info.run_id
+
+
+def test_the_table_of_several_seeds_is_whole_on_eighty_columns(
+    members: list[Member], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _print_family(members)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "0.450 ± 0.071 0.350 ± 0.071" in shown
