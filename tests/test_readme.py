@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.handbook_comparison import GOALS
 from fraudnet.cli import build_parser
+from fraudnet.network.scaling import SIZES
 from fraudnet.transactions.recipe import parse_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +98,40 @@ def test_the_speed_of_training_is_that_of_the_committed_run() -> None:
     plain, compiled = steps["Keras's own layers, without XLA"], steps["Keras's own layers"]
     assert f"{plain:.0f} ms a step without XLA, {compiled:.0f} ms with it" in text
     assert run["command"] in text
+
+
+def test_figures_of_the_family_are_those_of_the_committed_run() -> None:
+    run = json.loads((RESULTS / "family.json").read_text())
+    assert [member["size"] for member in run["members"]] == [*SIZES]
+    for member in run["members"]:
+        found = member["average_precision"]
+        cells = [
+            member["size"],
+            *(
+                f"{member[name]:,}"
+                for name in (
+                    *("parameters", "receptive_field", "predicted_macs", "measured_macs"),
+                    "artifact_bytes",
+                )
+            ),
+            f"{member['energy_per_inference_uj']['typical']:,.0f}",
+            *(
+                f"{mean(values):.3f}" + f" ± {pstdev(values):.3f}" * (len(values) > 1)
+                for values in (found["validation"], found["test"])
+            ),
+        ]
+        assert f"| {' | '.join(cells)} |" in README
+
+
+def test_what_the_search_for_coefficients_found_is_told() -> None:
+    run = json.loads((RESULTS / "scale_search.json").read_text())
+    told = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    means = [each["average_precision_mean"] for each in run["candidates"]]
+    for each in run["candidates"]:
+        mean_, deviation = each["average_precision_mean"], each["average_precision_deviation"]
+        row = f"{each['parameters']:,} | {each['macs']:,} | {mean_:.4f} | {deviation:.4f} |"
+        assert row.replace("| 0.", "| .") in told
+    assert f"within {max(means) - min(means):.4f}".replace("0.", ".") in told
 
 
 def test_figures_of_sparkov_are_those_of_the_committed_run() -> None:
