@@ -194,6 +194,10 @@ def build_network(
     section 5.3. Without their batch normalisation: frauds and the counts that show them are so rare
     that statistics of a batch are noise, and computing them takes as long as all the rest.
 
+    Activations are ReLU, which a layer of int8 does by clipping what it says anyway (Jacob et al.
+    2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", section 2.4).
+
     A layer that `config.ranks` names is built of two factors.
     """
     # The layer of an input is not named as its column is, which may be named as any other layer.

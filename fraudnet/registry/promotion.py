@@ -53,13 +53,12 @@ def decide(
         bootstrap: how the interval is made.
 
     Raises:
-        InputError: the run was not exported, or the two were not measured on the same rows.
+        InputError: the run was not measured, or not on the same rows as the champion.
     """
+    challenger = figures_of_run(client, run, period)
     if champion is None:
         return Decision(True, "all gates are passed, and there is no champion to beat")
-    present, challenger = (
-        figures_of_run(client, each, period) for each in (client.get_run(str(champion.run_id)), run)
-    )
+    present = figures_of_run(client, client.get_run(str(champion.run_id)), period)
     reason = why_not_comparable(present, challenger)
     if reason is not None:
         raise InputError(

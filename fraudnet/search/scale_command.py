@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _search(arguments: argparse.Namespace) -> None:
     import mlflow
 
-    from fraudnet.search.scaling import best, candidates, grid, search
+    from fraudnet.search.scaling import best, candidates, grid, search, within_noise
     from fraudnet.training.tracking import tracked_run
 
     if not 0 < arguments.phi <= MOST_STEPS:
@@ -113,12 +113,13 @@ def _search(arguments: argparse.Namespace) -> None:
             "epochs": experiment.training.epochs,
             "candidates": [outcome.as_dictionary() for outcome in outcomes],
             "best": found.as_dictionary(),
+            "within_noise": within_noise(outcomes),
         }
         mlflow.log_dict(result, "scale_search.json")
     if arguments.json:
         print(json.dumps(result))
     else:
-        _print_search(outcomes, found)
+        _print_search(outcomes, found, result["within_noise"])
     if arguments.output is not None:
         _write(arguments.output, result)
 
@@ -180,7 +181,7 @@ def _write(path: Path, result: dict[str, Any]) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _print_search(outcomes: "Sequence[Outcome]", found: "Outcome") -> None:
+def _print_search(outcomes: "Sequence[Outcome]", found: "Outcome", noise: bool | None) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -205,6 +206,13 @@ def _print_search(outcomes: "Sequence[Outcome]", found: "Outcome") -> None:
         console.print(
             f"best: depth {chosen.depth:g}, width {chosen.width:.3f}, length {chosen.length:g} "
             f"(a b^2 c = {chosen.growth:.3f})",
+            highlight=False,
+        )
+    if noise is None:
+        console.print("With one seed noise cannot be told from gain: --seeds 3", highlight=False)
+    elif noise:
+        console.print(
+            "It is ahead of the base by no more than seeds differ: these data choose none.",
             highlight=False,
         )
 

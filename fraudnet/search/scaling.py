@@ -149,6 +149,21 @@ def best(outcomes: Iterable[Outcome]) -> Outcome:
     return min(scaled_up, key=lambda outcome: (-outcome.mean, outcome.macs))
 
 
+def within_noise(outcomes: Iterable[Outcome]) -> bool | None:
+    """Whether the best is ahead of the base by less than twice the standard error of that.
+
+    By the seeds of all networks, pooled; None with one seed alone.
+    """
+    by_network = [*outcomes]
+    first, *_ = by_network
+    seeds = len(first.average_precision)
+    if seeds < 2:
+        return None
+    (base,) = (each for each in by_network if not each.candidate.coefficients)
+    pooled = mean((each.deviation or 0.0) ** 2 for each in by_network)
+    return best(by_network).mean - base.mean < 2 * math.sqrt(2 * pooled / seeds)
+
+
 def with_network(prepared: Prepared, network: NetworkConfig, seed: int) -> Prepared:
     """The same data for another network and seed."""
     training = prepared.experiment.training.model_copy(update={"seed": seed})

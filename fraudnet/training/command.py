@@ -29,12 +29,13 @@ REGISTERED = "fraudnet"
 _EVALUATE_EPILOG = """\
 Writes report.html (one page, figures and pictures) and MODEL_CARD.md beside the network. The
 champion in MLflow's registry is shown beside, where it was measured on the same rows. Kinds of
-fraud and groups of customers are named in the experiment, under [evaluation].
+fraud and groups of customers are named in the experiment, under [evaluation], or by --set.
 
 exit status: 0 done, 2 wrong input
 
 example:
-  fraudnet evaluate --model model --data data/sample_transactions.csv.gz"""
+  fraudnet evaluate --model model --data data/sample_transactions.csv.gz \
+    --set evaluation.kind_column=fraud_kind"""
 
 
 def add_experiment_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,6 +101,11 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=parse_source, required=True, metavar="SOURCE", help="labelled transactions"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE",
+        help="override a key of [evaluation], or split.test_days, for this evaluation; may be "
+        "given often",
+    )  # fmt: skip
     parser.add_argument(
         "--report", type=Path, metavar="FILE.html", help="the page (default: DIR/report.html)"
     )
@@ -170,6 +176,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: the data or the network cannot be used, or the page cannot be written.
     """
+    from fraudnet.training.experiment import evaluated_otherwise
     from fraudnet.training.prepare import prepare
     from fraudnet.training.reporting import CARD, PAGE, ReportFiles
     from fraudnet.training.train import evaluate
@@ -179,7 +186,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     files = ReportFiles(arguments.report or arguments.model / PAGE, arguments.model / CARD)
     refuse_overwriting(arguments.data, files.page)
     trained = load_trained(arguments.model)
-    prepared = prepare(arguments.data, trained.facts.experiment)
+    experiment = evaluated_otherwise(trained.facts.experiment, arguments.set)
+    prepared = prepare(arguments.data, experiment)
     print(prepared.line(), file=sys.stderr)
     beside = _beside(arguments.beside, prepared) if arguments.beside else None
     trained = evaluate(prepared, trained, files, beside, arguments.name)

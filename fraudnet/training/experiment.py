@@ -163,6 +163,28 @@ def load_experiment(name_or_path: str, overrides: Sequence[str] = ()) -> Experim
     return experiment.model_copy(update={"split": split})
 
 
+def evaluated_otherwise(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+    """The same experiment, but for what its network is evaluated on.
+
+    Args:
+        experiment: that a network was trained by.
+        overrides: as of `load_experiment`, of `evaluation` and of `split.test_days` alone.
+
+    Raises:
+        InputError: a key is another or unknown, or its value not as expected.
+    """
+    values = experiment.model_dump(mode="json")
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("evaluation.") and key != "split.test_days":
+            raise InputError(
+                f"--set {override}: the network was trained with its {key}; an evaluation can "
+                "change keys of evaluation, and split.test_days"
+            )
+        _override(values, override)
+    return parse_section(Experiment, values, "fraudnet evaluate")
+
+
 def shipped_experiments() -> list[str]:
     """Names of the experiments that come with the package."""
     files = resources.files(__package__).joinpath("experiments").iterdir()

@@ -15,6 +15,8 @@ from fraudnet.evaluation.scores import Scores, read_scores
 from fraudnet.training.trained import load_facts
 
 PERIODS = ("validation", "test")
+TEST_OUTDATED = "test.outdated"
+"""Tag of a run whose threshold was chosen anew after its test: "true", else "false"."""
 CHAMPION, CANDIDATE, PREVIOUS = "champion", "candidate", "previous_champion"
 RUN_HELP = (
     "a run's id or its beginning, the directory that `fraudnet train` wrote, champion, candidate "
@@ -97,9 +99,15 @@ def figures_of_run(client: MlflowClient, run: Run, period: str) -> Figures:
     """A run's figures of a period, with its scores if it has them.
 
     Raises:
-        InputError: the run was not measured on that period, or its scores cannot be read.
+        InputError: the run was not measured on that period, or at another threshold than its own,
+            or its scores cannot be read.
     """
     run_id = run.info.run_id
+    if period == "test" and run.data.tags.get(TEST_OUTDATED) == "true":
+        raise InputError(
+            f"run {run_id[:8]}: its threshold was chosen anew after its test; fraudnet evaluate "
+            "measures it at the present one"
+        )
     if not any(name.startswith(f"{period}_") for name in run.data.metrics):
         measured = "fraudnet evaluate" if period == "test" else "fraudnet train"
         raise InputError(

@@ -50,11 +50,15 @@ class TensorBoardProgress:
 
     def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
         """Write the figures."""
-        figures = {"training_loss": loss, "stopping_average_precision": average_precision}
+        figures = {"training_loss": loss}
+        if average_precision is not None:
+            # A fit that is watched for its best epoch may be made again on all rows.
+            figures = {
+                "stopping_training_loss": loss, "stopping_average_precision": average_precision
+            }  # fmt: skip
         with self._writer.as_default(step=number):
             for name, value in figures.items():
-                if value is not None:
-                    tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALAR)
 
     def end(self) -> None:
         """Write what is left."""

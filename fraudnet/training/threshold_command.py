@@ -45,6 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", choices=["alert_budget", "cost", "precision"])
     for key, (flag, text) in _NUMBERS.items():
         parser.add_argument(flag, dest=key, type=float, metavar="N", help=text)
+    parser.add_argument(
+        "--precision-alerts", type=int, metavar="N",
+        help="labelled alerts that the precision must at least be measured on",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the threshold as JSON")
 
 
@@ -61,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fraudnet.training.train import choose_again
     from fraudnet.training.trained import load_facts, load_trained, save_trained
 
-    given = {key: getattr(arguments, key) for key in ("policy", *_NUMBERS)}
+    given = {key: getattr(arguments, key) for key in ("policy", "precision_alerts", *_NUMBERS)}
     before = load_facts(arguments.model).experiment.alerts.model_dump()
     changed = {key: value for key, value in given.items() if value is not None}
     alerts = parse_section(AlertConfig, before | changed, "fraudnet threshold")

@@ -140,9 +140,11 @@ class TrackedProgress:
     def epoch(self, number: int, loss: float, average_precision: float | None) -> None:
         """Log the figures and show them."""
         seconds, self._begun = time.monotonic() - self._begun, time.monotonic()
+        # A fit that is watched for its best epoch may be made again on all rows.
+        part = "" if average_precision is None else "stopping_"
         found = {
-            "training_loss": loss,
-            "training_transactions_per_second": self._transactions / max(seconds, 1e-9),
+            f"{part}training_loss": loss,
+            f"{part}training_transactions_per_second": self._transactions / max(seconds, 1e-9),
         }
         shown = {"epoch": f"{number + 1}/{self._epochs}", "loss": f"{loss:.4f}"}
         if average_precision is not None:

@@ -25,6 +25,7 @@ from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.measuring import measure
 from fraudnet.training.prepare import Prepared, known_of
 from fraudnet.training.reporting import ReportFiles, report_test
+from fraudnet.training.runs import TEST_OUTDATED
 from fraudnet.training.scoring import logits_of, predict_rows, score
 from fraudnet.training.sentinel import Candidate, candidates
 from fraudnet.training.tensorboard import TensorBoardProgress
@@ -158,6 +159,7 @@ def evaluate(
         )
     with tracked_run("evaluate", trained.facts.mlflow_run_id) as run:
         log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
+        mlflow.set_tag(TEST_OUTDATED, "false")
         threshold = trained.facts.threshold.probability
         measured = measure(prepared, trained.network, test, threshold, "test")
         if beside is None and registered:
@@ -185,6 +187,7 @@ def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> T
     prepared = replace(prepared, experiment=experiment)
     rows = period.contains(prepared.histories.timestamp_us)
     with tracked_run("threshold", facts.mlflow_run_id):
+        mlflow.set_tag(TEST_OUTDATED, "true")
         probability = score(trained.network, prepared.histories, rows)["fraud_probability"]
         threshold = threshold_of(known_of(prepared, period), probability, experiment)
         found = measure(prepared, trained.network, period, threshold.probability, "validation")

@@ -13,6 +13,7 @@ from matplotlib.image import imread
 
 from fraudnet.cli import main
 from fraudnet.evaluation.comparison import Bootstrap, paired_differences
+from fraudnet.training.runs import TEST_OUTDATED
 from tests.registry.runs import log_run, scores
 from tests.training.world import logging_to, make_store
 
@@ -170,3 +171,11 @@ def test_run_that_was_not_measured_is_said(
         mlflow.log_metric("training_loss", 1.0)
     reason = refused(capsys, pair[0], run.info.run_id)
     assert "no figures of the test period: fraudnet evaluate logs them" in reason
+
+
+def test_a_test_at_a_former_threshold_is_refused(
+    store: str, pair: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = log_run(scores(0.4))
+    mlflow.MlflowClient(store).set_tag(other, TEST_OUTDATED, "true")
+    assert "threshold was chosen anew after its test" in refused(capsys, pair[0], other)

@@ -18,7 +18,7 @@ from fraudnet.cli import main
 from fraudnet.errors import InputError
 from fraudnet.network.network import NetworkConfig
 from fraudnet.network.scaling import Coefficients, scaled
-from fraudnet.search.scaling import Candidate, Outcome, best, candidates, grid, search
+from fraudnet.search.scaling import Candidate, Outcome, best, candidates, grid, search, within_noise
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.nested import nested_run
 from fraudnet.training.tracking import tracked_run
@@ -87,6 +87,13 @@ def test_best_is_the_highest_mean_and_of_equals_the_cheapest() -> None:
     assert best([base, outcome(1, 3, 0.7, 0.5), cheap, outcome(1, 1, 0.8, 0.1)]) is cheap
     assert cheap.deviation == pytest.approx(0.02**0.5)
     assert base.deviation is None
+
+
+def test_what_seeds_differ_by_is_noise() -> None:
+    base = outcome(0, 1, 0.90, 0.92)
+    assert within_noise([base, outcome(1, 2, 0.91, 0.93)])
+    assert within_noise([base, outcome(1, 2, 0.95, 0.97)]) is False
+    assert within_noise([outcome(0, 1, 0.9), outcome(1, 2, 0.99)]) is None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from fraudnet.training.command import (
     quarantine_in,
 )
 from fraudnet.training.experiment import Experiment
+from fraudnet.training.trained import load_trained
 from tests.training.world import BAD_LINES, World, logging_to, make_store
 
 pytestmark = pytest.mark.xdist_group("trained")
@@ -83,9 +84,6 @@ def test_the_champion_stands_beside_where_it_was_measured_on_the_same_rows(
     model, other, page = (tmp_path / name for name in ("model", "other", "report.html"))
     for copy in (model, other):
         shutil.copytree(world.model, copy)
-    facts = json.loads((other / "trained.json").read_text())
-    facts["experiment"]["split"]["test_days"] = 5
-    (other / "trained.json").write_text(json.dumps(facts))
     arguments = ["evaluate", "--data", str(world.data), "--report", str(page), "--name", "mine"]
     with logging_to(make_store(tmp_path)):
         assert main([*arguments, "--model", str(model)]) == 0  # in a run of its own
@@ -100,10 +98,33 @@ def test_the_champion_stands_beside_where_it_was_measured_on_the_same_rows(
         assert "+0 (+0 to +0)" in shown
         assert f"champion, {run.info.run_name}" in card
         capsys.readouterr()
-        assert main([*arguments, "--model", str(other)]) == 0
+        shorter = ["--set", "split.test_days=5"]
+        assert main([*arguments, "--model", str(other), *shorter]) == 0
     assert "champion" not in page.read_text()
     said = capsys.readouterr().err
     assert f"without the champion, run {run.info.run_id}, beside: their periods differ" in said
+
+
+def test_an_evaluation_can_name_other_groups_but_no_other_network(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(world.model, tmp_path / "model")
+    page = tmp_path / "model" / "report.html"
+    words = ["evaluate", "--data", str(world.data), "--model", str(tmp_path / "model")]
+    with logging_to(make_store(tmp_path)):
+        groups = "By place, the largest group first"
+        assert groups in page.read_text()
+        assert main([*words, "--set", "evaluation.group_columns=[]"]) == 0
+        assert groups not in page.read_text()
+        capsys.readouterr()
+        for other, said in (
+            ("network.width=4", "trained with its network.width"),
+            ("split.label_delay_days=1", "trained with its split.label_delay_days"),
+            ("evaluation.groups=[]", "key 'evaluation.groups'"),
+        ):
+            assert main([*words, "--set", other]) == 2
+            assert said in capsys.readouterr().err
+    assert load_trained(tmp_path / "model").facts.experiment == world.trained.facts.experiment
 
 
 def test_report_and_card_say_that_the_rows_are_a_sample(

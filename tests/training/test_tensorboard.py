@@ -28,7 +28,7 @@ def test_curves_and_a_profile_are_written(tmp_path: Path, steps: int) -> None:
     ]
     assert told == [
         ("training_loss", 0, 0.5),
-        ("training_loss", 1, 0.25),
+        ("stopping_training_loss", 1, 0.25),
         ("stopping_average_precision", 1, 0.75),
     ]
     assert len([*tmp_path.glob("curves/plugins/profile/*/*.xplane.pb")]) == 1

@@ -12,6 +12,7 @@ import pytest
 from fraudnet.cli import main
 from fraudnet.evaluation.metrics import Scored
 from fraudnet.evaluation.thresholds import AlertConfig, Decided, Threshold, choose_threshold
+from fraudnet.training.runs import TEST_OUTDATED
 from fraudnet.training.thresholds import print_threshold, threshold_of
 from fraudnet.training.tracking import tracked_run
 from fraudnet.training.trained import Facts, load_facts, load_trained
@@ -92,6 +93,7 @@ def test_the_choice_is_kept_with_the_network_and_logged(world: World, model: Pat
     saved = facts.threshold.money_saved_per_day
     assert run.data.metrics["threshold_cost_money_saved_per_day"] == saved
     assert "threshold_alert_budget_recall" in run.data.metrics
+    assert run.data.tags[TEST_OUTDATED] == "true"
     held = model.parent / "logged" / run.info.run_id / "artifacts" / "threshold.json"
     assert Threshold.model_validate(json.loads(held.read_text())) == facts.threshold
 

@@ -15,10 +15,11 @@ from mlflow.entities import Run
 
 from fraudnet.errors import InputError
 from fraudnet.evaluation.scores import read_scores
-from fraudnet.training.tracking import log_configuration, store_hint, tracked_run
+from fraudnet.training.runs import TEST_OUTDATED
+from fraudnet.training.tracking import TrackedProgress, log_configuration, store_hint, tracked_run
 from fraudnet.training.train import evaluate
 from fraudnet.transactions.fingerprint import fingerprint
-from tests.training.world import BAD_LINES, World, experiment, logging_to
+from tests.training.world import BAD_LINES, World, experiment, logging_to, make_store
 
 pytestmark = pytest.mark.xdist_group("trained")
 
@@ -65,6 +66,23 @@ def test_the_params_are_the_resolved_configuration(world: World, run: Run) -> No
 
 def test_the_run_is_finished_and_named_after_the_command(run: Run) -> None:
     assert (run.info.status, run.info.run_name) == ("FINISHED", "train")
+
+
+def test_the_test_is_of_the_present_threshold(run: Run) -> None:
+    assert run.data.tags[TEST_OUTDATED] == "false"
+
+
+def test_a_fit_that_is_watched_and_made_again_has_two_curves(tmp_path: Path) -> None:
+    with logging_to(make_store(tmp_path)):
+        with tracked_run("fit") as run:
+            for loss, found in ((0.5, 0.75), (0.25, None)):
+                told = TrackedProgress()
+                told.begin(1, 10, 0)
+                told.epoch(0, loss, found)
+                told.end()
+        logged = mlflow.get_run(run.info.run_id).data.metrics
+    assert (logged["stopping_training_loss"], logged["training_loss"]) == (0.5, 0.25)
+    assert logged["stopping_average_precision"] == 0.75
 
 
 def test_the_loss_of_every_epoch_is_there(run: Run, client: mlflow.MlflowClient) -> None:
