@@ -273,7 +273,7 @@ def altered(table: pa.Table, cut_off: datetime, known_by: datetime) -> pa.Table:
 def in_haste() -> Iterator[None]:
     """Nothing is compiled and nothing drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fraudnet.training.train.figures", lambda *_: {})
+        patch.setattr("fraudnet.training.measuring.figures", lambda *_: {})
         tf.config.run_functions_eagerly(True)
         try:
             yield
