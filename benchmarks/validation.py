@@ -262,7 +262,7 @@ def _table(rows: Sequence[Row], training_days: int) -> Table:
     figures |= {f"AP\nkind {k}": [row.by_kind.get(k, np.nan) for row in rows] for k in kinds}
     figures["un-\nfore-\nseen"] = [row.unforeseen_share for row in rows]
     of_unforeseen = [row.unforeseen_roc_auc for row in rows]
-    if any(of_unforeseen):
+    if any(auc is not None for auc in of_unforeseen):
         figures["their\nROC AUC"] = [np.nan if auc is None else auc for auc in of_unforeseen]
     made.add_column("week, seed")
     for heading in (*figures, "s"):

@@ -9,6 +9,7 @@ from fraudnet.evaluation.curve import Curve, Ranking
 from fraudnet.evaluation.daily import DailyAlerts
 from fraudnet.evaluation.detection import first_detections
 from fraudnet.evaluation.metrics import DailyCards, Ints, Scored, figures_of
+from fraudnet.evaluation.slices import Grouping, counts_of, rates
 
 AT_BUDGET = {
     "recall": "recall_at_alert_budget",
@@ -114,20 +115,14 @@ def ranking_figures(curve: Curve) -> dict[str, float]:
 
 
 def _at_threshold(scored: Scored, threshold: float) -> Measure:
-    fraud, flagged = scored.is_fraud == 1, scored.score >= threshold
-    money = np.abs(scored.amount)
-    per_row = (fraud, flagged, fraud & flagged, fraud * money, (fraud & flagged) * money)
-    sums = np.array([np.bincount(scored.account, each) for each in per_row])
+    whole = Grouping("period", ("all",), np.zeros(len(scored.score), np.int64))
+    counts, flagged = counts_of(scored, threshold, whole), scored.score >= threshold
+    alerts = np.bincount(scored.account[flagged], minlength=len(_once(scored)))
 
     def measured(times: Ints) -> dict[str, float]:
-        frauds, alerts, caught, defrauded, saved = sums @ times
-        with np.errstate(invalid="ignore"):
-            return {
-                "alerts_per_day": float(alerts / scored.days),
-                AT_BUDGET["recall"]: float(caught / frauds),
-                AT_BUDGET["precision"]: float(caught / alerts),
-                AT_BUDGET["value_recall"]: float(saved / defrauded),
-            }
+        found = rates(counts(times))
+        at_budget = {figure: float(found[name].item()) for name, figure in AT_BUDGET.items()}
+        return {"alerts_per_day": float(times @ alerts / scored.days), **at_budget}
 
     return measured
 

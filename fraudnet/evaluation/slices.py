@@ -1,6 +1,6 @@
 """Parts of a period, and how well each is served."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,7 +136,25 @@ def rates_of(
         resamples: of the accounts.
         seed: of the draws.
     """
-    distinct, account = np.unique(scored.account, return_inverse=True)
+    counted = counts_of(scored.recoded(), threshold, grouping)
+    accounts = len(np.unique(scored.account))
+    counts = counted(np.ones(accounts, np.int64))
+    again = np.array([counted(each) for each in resampled(accounts, resamples, seed)])
+    return Rates(counts, rates(counts), rates(again))
+
+
+def counts_of(scored: Scored, threshold: float, grouping: Grouping) -> Callable[[Ints], Doubles]:
+    """What `rates` are of, in each of S slices, of accounts that are there as often as asked.
+
+    Args:
+        scored: N rows, whose accounts are 0 .. A - 1.
+        threshold: from which score on a row is flagged.
+        grouping: of the rows.
+
+    Returns:
+        From [A] how often each account is there to [S, 6]: transactions, frauds, flagged, caught,
+        money of the frauds and of the caught.
+    """
     fraud, flagged = scored.is_fraud == 1, scored.score >= threshold
     money = np.abs(scored.amount)
     per_row = (
@@ -145,21 +163,20 @@ def rates_of(
     )  # fmt: skip
     inside = grouping.code >= 0
     row = np.concatenate([grouping.code[inside] * _COUNTS + at for at in range(_COUNTS)])
-    column = np.tile(account[inside], _COUNTS)
+    column = np.tile(scored.account[inside], _COUNTS)
     value = np.concatenate([np.asarray(each, np.float64)[inside] for each in per_row])
-    shape = (len(grouping.values) * _COUNTS, len(distinct))
+    shape = (len(grouping.values) * _COUNTS, int(scored.account.max()) + 1)
     sums = csr_array((value, (row, column)), shape=shape)
 
-    def counted(weight: Ints) -> Doubles:
-        found: Doubles = (sums @ weight.astype(np.float64)).reshape(-1, _COUNTS)
+    def counted(times: Ints) -> Doubles:
+        found: Doubles = (sums @ times.astype(np.float64)).reshape(-1, _COUNTS)
         return found
 
-    counts = counted(np.ones(len(distinct), np.int64))
-    again = np.array([counted(each) for each in resampled(len(distinct), resamples, seed)])
-    return Rates(counts, _rates(counts), _rates(again))
+    return counted
 
 
-def _rates(counts: Doubles) -> dict[str, Doubles]:
+def rates(counts: Doubles) -> dict[str, Doubles]:
+    """`RATES` of counts as of `counts_of`, [..., 6] to [...] each; NaN where not defined."""
     transactions, frauds, flagged, caught, money, caught_money = np.moveaxis(counts, -1, 0)
     shares = (
         (flagged, transactions),

@@ -20,9 +20,10 @@ Register a run's exported network in MLflow's model registry as candidate, if
 
 and make it champion if also
 
-2. there is no champion, or it is better by more than the interval: on the same rows of the same
-   data, the lower end of the bootstrap interval (over accounts, the same for both) of the
-   difference in average precision, candidate minus champion, is above 0.
+2. it was measured on the period, and there is no champion, or it is better by more than the
+   interval: on the same rows of the same data, the lower end of the bootstrap interval (over
+   accounts, the same for both) of the difference in average precision, candidate minus champion, is
+   above 0.
 
 Without 2 it stays candidate. The champion before is kept as previous_champion; --rollback has the
 two change places. RUN is a run's id or its beginning, the directory that `fraudnet train` wrote, or

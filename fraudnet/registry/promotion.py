@@ -9,9 +9,9 @@ The rule. A candidate becomes champion if
    to all its budgets) as `fraudnet export` and `fraudnet gate` tag the run, and the file that was
    logged is the one that kept to them and answers its own test vectors now. Else it is not even
    candidate;
-2. there is no champion, or it is better by more than the interval: on the same rows of the same
-   data, the lower end of the paired bootstrap interval (over accounts) of the difference in average
-   precision, candidate minus champion, is above 0.
+2. it was measured on the period, and there is no champion, or it is better by more than the
+   interval: on the same rows of the same data, the lower end of the paired bootstrap interval (over
+   accounts) of the difference in average precision, candidate minus champion, is above 0.
 """
 
 from dataclasses import dataclass

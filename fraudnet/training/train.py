@@ -159,13 +159,13 @@ def evaluate(
         )
     with tracked_run("evaluate", trained.facts.mlflow_run_id) as run:
         log_data(name_of(prepared.source), prepared.fingerprint, "test", prepared.report.to_dict())
-        mlflow.set_tag(TEST_OUTDATED, "false")
         threshold = trained.facts.threshold.probability
         measured = measure(prepared, trained.network, test, threshold, "test")
         if beside is None and registered:
             own = run.info.run_id
             beside = champion_beside(registered, own, measured.scores, prepared.experiment)
         found = report_test(prepared, trained, measured, files, beside)
+        mlflow.set_tag(TEST_OUTDATED, "false")
     periods = trained.facts.periods | {"test": str(test)}
     metrics = trained.facts.metrics | {"test": found}
     facts = trained.facts.model_copy(update={"periods": periods, "metrics": metrics})
@@ -187,10 +187,10 @@ def choose_again(prepared: Prepared, trained: Trained, alerts: AlertConfig) -> T
     prepared = replace(prepared, experiment=experiment)
     rows = period.contains(prepared.histories.timestamp_us)
     with tracked_run("threshold", facts.mlflow_run_id):
-        mlflow.set_tag(TEST_OUTDATED, "true")
         probability = score(trained.network, prepared.histories, rows)["fraud_probability"]
         threshold = threshold_of(known_of(prepared, period), probability, experiment)
         found = measure(prepared, trained.network, period, threshold.probability, "validation")
+        mlflow.set_tag(TEST_OUTDATED, "true")
     changed = {
         "experiment": experiment, "threshold": threshold, "metrics": {"validation": found.figures}
     }  # fmt: skip

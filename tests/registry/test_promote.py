@@ -12,7 +12,7 @@ import pytest
 from fraudnet.artifact.gates import ARTIFACT, BUDGETS
 from fraudnet.cli import main
 from fraudnet.device.artifact import open_artifact
-from fraudnet.training.runs import CANDIDATE, CHAMPION, PREVIOUS
+from fraudnet.training.runs import CANDIDATE, CHAMPION, PREVIOUS, TEST_OUTDATED
 from tests.registry.runs import add_export, log_run, scores
 from tests.training.test_privacy import identifiers, named_in
 from tests.training.world import World, logging_to, make_store
@@ -203,6 +203,17 @@ def test_other_data_than_the_champion_s_are_refused(
     error = capsys.readouterr().err
     assert "has no scores of the validation period" in error
     assert aliases(store, model) == {CHAMPION: runs["weak"], CANDIDATE: runs["strong"]}
+
+
+def test_the_first_champion_must_be_measured_too(
+    store: str, world: World, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = log_run(scores(STRONG))
+    add_export(run, world)
+    mlflow.MlflowClient(store).set_tag(run, TEST_OUTDATED, "true")
+    promote(run, "--name", model, expect=2)
+    assert "threshold was chosen anew after its test" in capsys.readouterr().err
+    assert aliases(store, model) == {CANDIDATE: run}
 
 
 @pytest.mark.parametrize(

@@ -126,12 +126,16 @@ def test_a_policy_without_its_terms_is_refused_before_anything_is_read(
 
 
 def test_a_precision_out_of_reach_leaves_the_network_as_it_was(
-    world: World, model: Path, scratch: str, capsys: pytest.CaptureFixture[str]
+    world: World, model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    store = make_store(model.parent)
     wanted = ["--policy", "precision", "--precision", "0.9999"]
-    assert threshold(world, scratch, model, *wanted) == 2
+    assert threshold(world, store, model, *wanted) == 2
     assert "alerts.precision 0.9999 is not reached" in capsys.readouterr().err
     assert load_facts(model) == world.trained.facts
+    with logging_to(store):
+        (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert TEST_OUTDATED not in run.data.tags  # its test is of the threshold that it still has
 
 
 def test_other_data_are_refused(
