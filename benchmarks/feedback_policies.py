@@ -28,8 +28,8 @@ NO_LEARNING = Shares()
 NETWORK = NetworkConfig(
     width=16, dilations=(1, 4), squeeze_window=8, normal_window=32, head=32, dropout=0.1
 )
-LAUNCH = TrainingConfig(epochs=20, batch_chunks=16, learning_rate=6e-3)
-MONTHLY = TrainingConfig(epochs=3, batch_chunks=16, learning_rate=2e-3)
+LAUNCH = TrainingConfig(epochs=20, chunk_length=128, learning_rate=6e-3)
+MONTHLY = TrainingConfig(epochs=3, chunk_length=128, learning_rate=2e-3)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from benchmarks.ood_measure import Row
 
 PROGRAM = "python -m benchmarks.ood"
-CHUNK_LENGTH = 64
+BATCH_CHUNKS, CHUNK_LENGTH = 32, 64
 WITHIN = 0.01  # of the best AUROC: as good as it
 WIDTH = 120  # that the table of shifts takes at least
 BROKEN = {  # headings that would be too wide in one word
@@ -113,7 +113,12 @@ def _run(arguments: argparse.Namespace, command: str) -> None:
     from fraudnet.training.fitting import TrainingConfig
 
     kinds = frequent_kinds(fold, arguments.held_out)
-    config = TrainingConfig(seed=arguments.seed, epochs=arguments.epochs, chunk_length=CHUNK_LENGTH)
+    config = TrainingConfig(
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+        batch_chunks=BATCH_CHUNKS,
+        chunk_length=CHUNK_LENGTH,
+    )
     reading = Reading(fold, fold.training, config)
     rows = draw_rows(fold, arguments.windows, arguments.seed)
     detectors = Detectors(reading, rows, arguments.seed)

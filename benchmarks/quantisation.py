@@ -109,7 +109,7 @@ def _trained(histories: Histories, training: KnownRows, epochs: int | None) -> "
     keras.utils.clear_session()
     keras.utils.set_random_seed(0)
     network = build_network(NetworkConfig(), histories.specification)
-    config = TrainingConfig(chunk_length=64)
+    config = TrainingConfig(batch_chunks=32, chunk_length=64)
     if epochs:
         config = config.model_copy(update={"epochs": epochs})
     fit_network(network, training, config)

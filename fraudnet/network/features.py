@@ -64,6 +64,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         embedding: channels a categorical column, and of amounts read in pieces.
         amount_pieces: pieces of what each category's amounts say (`AmountWithin`), or all amounts
             where there are no categories; 0: not read.
+        smooth_amounts: learn those as `AmountWithin` does if `smooth`.
 
     Input: a dictionary of the specification's inputs, [B, L] each.
     Output: features [B, L - span + 1, F], and valid [B, L - span + 1, 1].
@@ -75,6 +76,7 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         normal_window: int,
         embedding: int,
         amount_pieces: int = 0,
+        smooth_amounts: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -91,7 +93,9 @@ class TransactionFeatures(keras.layers.Layer):  # type: ignore[misc]  # Keras ha
         }
         sizes = {c.column: len(c.vocabulary) + 1 for c in specification.categorical} or {AMOUNT: 1}
         self.amounts_within = {
-            name: AmountWithin(size, amount_pieces, embedding, name=f"{name}_amount")
+            name: AmountWithin(
+                size, amount_pieces, embedding, smooth_amounts, name=f"{name}_amount"
+            )
             for name, size in sizes.items()
             if amount_pieces
         }

@@ -52,6 +52,11 @@ class NetworkConfig(Section):
         description="pieces of what the amount says within each category, or at all where there "
         "are none (linear in each, even in the logarithm); 0: the logarithm is read alone",
     )
+    smooth_amounts: bool = Field(
+        default=False,
+        description="learn how far what an amount says rises from piece to piece, not each piece "
+        "alone: few frauds teach it more, and a sharp limit takes longer",
+    )
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(
         default=0.3, ge=0, lt=1, description="share of channels dropped before the last layer"
@@ -212,6 +217,7 @@ def build_network(
         config.normal_window,
         config.embedding,
         config.amount_pieces,
+        config.smooth_amounts,
         name="features",
     )
     x, valid = features(inputs)

@@ -26,9 +26,11 @@ class TrainingConfig(Section):
 
     seed: int = Field(default=0, ge=0, lt=2**32, description="of weights, shuffling and dropout")
     epochs: int = Field(default=12, ge=1, description="passes over the training period, at most")
-    batch_chunks: int = Field(default=32, ge=1, description="chunks a step")
+    # Few rows of many accounts a step: longer chunks, of fewer accounts, learn less in as many
+    # passes, and small data would be learnt in too few steps.
+    batch_chunks: int = Field(default=16, ge=1, description="chunks a step")
     chunk_length: int = Field(
-        default=128, ge=1, description="scored positions a chunk, after its context"
+        default=32, ge=1, description="scored positions a chunk, after its context"
     )
     learning_rate: float = Field(default=3e-3, gt=0, description="peak, reached after the warm-up")
     warmup_share: float = Field(

@@ -15,12 +15,13 @@ from fraudnet.artifact.signatures import SEQUENCE
 from fraudnet.artifact.verify import with_edge_cases
 from fraudnet.device.runtime import Network as Runtime
 from fraudnet.energy.counting import count_bytes
-from fraudnet.network.network import Network, pointwise_names
+from fraudnet.network.network import Network, NetworkConfig, pointwise_names
 from fraudnet.windows.specification import FeatureSpecification
 from tests.artifact.runtimes import answers_of
 from tests.network.examples import (
     PIECES,
     SMALL,
+    SMOOTH,
     SPECIFICATION,
     WITHOUT_CATEGORIES,
     batch,
@@ -119,11 +120,12 @@ def test_an_isotonic_calibration_is_answered_as_by_keras(
 
 
 @pytest.mark.parametrize("runtime", ["ai_edge_litert", "tflite_runtime"])
+@pytest.mark.parametrize("config", [PIECES, SMOOTH], ids=["each alone", "smooth"])
 @pytest.mark.parametrize("of", [SPECIFICATION, WITHOUT_CATEGORIES], ids=["categories", "none"])
 def test_amounts_read_piece_by_piece_are_answered_as_by_keras(
-    of: FeatureSpecification, runtime: str, tmp_path: Path
+    of: FeatureSpecification, config: NetworkConfig, runtime: str, tmp_path: Path
 ) -> None:
-    network = random_network(PIECES, 7, of)
+    network = random_network(config, 7, of)
     windows = batch(6, range(1, 200), network.receptive_field, of)
     expected = network.scores(windows)["fraud_probability"].numpy()[:, 0, 0]
     (tmp_path / "model.tflite").write_bytes(convert(network))

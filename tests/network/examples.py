@@ -33,6 +33,7 @@ SMALL = NetworkConfig(
     width=8, dilations=(1, 2), squeeze_window=4, normal_window=8, embedding=3, head=8
 )
 PIECES = SMALL.model_copy(update={"amount_pieces": 5})
+SMOOTH = PIECES.model_copy(update={"smooth_amounts": True})
 LOW_RANK = SMALL.model_copy(
     update={
         "ranks": {

@@ -70,6 +70,25 @@ def test_the_ends_are_evenly_spaced_in_the_logarithm(mean: float, deviation: flo
     assert np.isfinite(ends.astype(np.float32)).all()
 
 
+def test_smooth_functions_are_sums_of_what_is_learnt_about_their_mean() -> None:
+    layer = AmountWithin(CATEGORIES, PIECES, CHANNELS, smooth=True)
+    layer.build()
+    assert not np.asarray(layer.nodes.get_weights()[0]).any()
+    rises = np.random.default_rng(2).normal(size=(CATEGORIES, PIECES + 1, CHANNELS))
+    layer.nodes.set_weights([rises.reshape(-1, CHANNELS)])
+    expected = rises.copy()
+    for end in range(1, PIECES + 1):
+        expected[:, end] += expected[:, end - 1]
+    expected -= expected.mean(1, keepdims=True)
+    found = np.asarray(layer.values()).reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    amount = np.geomspace(1, 10_000, 101, dtype=np.float32) - 60
+    category = np.full((1, 101), 2, np.int32)
+    said = np.asarray(layer(*place(amount[None, :, None], ENDS), category))[0]
+    lines = np.stack([np.interp(amount, ENDS, line) for line in expected[2].T], axis=1)
+    np.testing.assert_allclose(said, lines, atol=1e-5)
+
+
 @pytest.mark.parametrize(("vocabulary", "tables"), [(("a", "b"), 3), (None, 1)])
 def test_is_read_only_where_it_is_asked_for(
     vocabulary: tuple[str, ...] | None, tables: int
