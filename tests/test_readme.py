@@ -219,6 +219,12 @@ def test_what_the_network_catches_of_each_kind_is_that_of_the_committed_run() ->
         in text
     )
     assert ratios[least] > 0.5
+    found = {
+        model: [row["average_precision"] for row in run["rows"] if row["model"] == model]
+        for model in ("fraudnet", "boosting")
+    }
+    ours, peer = (f"{mean(each):.3f} ± {pstdev(each):.3f}" for each in found.values())
+    assert f"average precision {ours}, of boosting {peer}" in text
 
 
 def test_figures_of_shifts_are_those_of_the_committed_run() -> None:
