@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fraudnet.training.prepare import Prepared
     from fraudnet.training.trained import Trained, Windows
 
-EPOCHS = 40
+EPOCHS = 12
 SCORED_DAYS = 2
 SETTINGS = (
     # The smallest of the family learns the sample in seconds, in small steps.
