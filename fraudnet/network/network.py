@@ -55,7 +55,7 @@ class NetworkConfig(Section):
     smooth_amounts: bool = Field(
         default=False,
         description="learn how far what an amount says rises from piece to piece, not each piece "
-        "alone: few frauds teach it more, and a sharp limit takes longer",
+        "alone: few frauds teach it more, and a sharp limit takes longer; needs amount_pieces",
     )
     head: int = Field(default=64, ge=4, description="channels of the head's 1x1 layer")
     dropout: float = Field(
