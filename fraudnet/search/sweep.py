@@ -27,10 +27,9 @@ from fraudnet.search.space import Space, with_values
 from fraudnet.training.experiment import Experiment
 from fraudnet.training.fitting import Progress
 from fraudnet.training.nested import nested_run
-from fraudnet.training.prepare import Prepared, known_of
+from fraudnet.training.prepare import Prepared, refuse_one_class
 from fraudnet.training.tracking import log_configuration, tracked_run
 from fraudnet.training.train import train
-from fraudnet.transactions.place import place_of
 
 STORAGE = "sweeps.sqlite"
 ATTEMPTS = 3
@@ -100,7 +99,7 @@ def sweep(
             data, experiment or space; another process works at it; the folder cannot be used.
         CheckFailed: no trial was finished in time.
     """
-    _refuse_one_class(prepared)
+    refuse_one_class(prepared)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     deadline = time.monotonic() + (np.inf if config.minutes is None else 60 * config.minutes)
     with _alone(folder / f"{config.study}.lock"):
@@ -167,16 +166,6 @@ def _trained(prepared: Prepared, values: dict[str, Any], watch: _Watch) -> tuple
     except (optuna.TrialPruned, InputError) as error:
         return None, str(error)
     return trained.facts.metrics["validation"]["average_precision"], ""
-
-
-def _refuse_one_class(prepared: Prepared) -> None:
-    for name in ("training", "validation"):
-        period = getattr(prepared.split, name)
-        if len(np.unique(known_of(prepared, period).is_fraud)) < 2:
-            raise InputError(
-                f"{place_of(prepared.source)}: the {name} period {period} holds no fraud or no "
-                f"genuine transaction: lengthen split.{name}_days"
-            )
 
 
 @contextmanager

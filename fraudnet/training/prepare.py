@@ -15,7 +15,7 @@ from fraudnet.training.experiment import Experiment
 from fraudnet.training.slice_columns import SliceColumns, Sliced
 from fraudnet.transactions.fingerprint import Fingerprint, fingerprint
 from fraudnet.transactions.labels import LabelReport, Labels
-from fraudnet.transactions.place import Source
+from fraudnet.transactions.place import Source, place_of
 from fraudnet.transactions.reading import Reading, ReadOptions, Transactions, read_transactions
 from fraudnet.transactions.recipe import Recipe, load_recipe
 from fraudnet.transactions.report import QualityReport
@@ -197,3 +197,18 @@ def known_of(prepared: Prepared, period: Period) -> KnownRows:
     """Labelled rows whose label is known when what follows the period begins."""
     delay = timedelta(days=prepared.experiment.split.label_delay_days)
     return known_rows(prepared.histories, period, known_by=period.end + delay)
+
+
+def refuse_one_class(prepared: Prepared) -> None:
+    """Nothing can be learnt from one class: known before hours of training, not after.
+
+    Raises:
+        InputError: of the known labels of the training or the validation period all are alike.
+    """
+    for name in ("training", "validation"):
+        period = getattr(prepared.split, name)
+        if len(np.unique(known_of(prepared, period).is_fraud)) < 2:
+            raise InputError(
+                f"{place_of(prepared.source)}: the {name} period {period} holds no fraud or no "
+                f"genuine transaction whose label is known: lengthen split.{name}_days"
+            )

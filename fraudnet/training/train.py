@@ -15,7 +15,7 @@ from fraudnet.errors import InputError
 from fraudnet.evaluation.report import Beside
 from fraudnet.evaluation.thresholds import AlertConfig
 from fraudnet.network.network import Network, Sentinel, build_network
-from fraudnet.training.calibration import fit_calibration, refuse_one_class
+from fraudnet.training.calibration import fit_calibration
 from fraudnet.training.champion import champion_beside
 from fraudnet.training.check_windows import check_windows
 from fraudnet.training.checkpoint import Checkpoint
@@ -23,7 +23,7 @@ from fraudnet.training.experiment import Experiment
 from fraudnet.training.facts import facts_of
 from fraudnet.training.fitting import Progress, fit_network
 from fraudnet.training.measuring import measure
-from fraudnet.training.prepare import Prepared, known_of
+from fraudnet.training.prepare import Prepared, known_of, refuse_one_class
 from fraudnet.training.reporting import ReportFiles, report_test
 from fraudnet.training.runs import TEST_OUTDATED
 from fraudnet.training.scoring import logits_of, predict_rows, score
@@ -60,6 +60,7 @@ def train(
         InputError: a period lacks frauds or genuine transactions, or a folder cannot be used.
     """
     experiment = prepared.experiment
+    refuse_one_class(prepared)
     begun = _begun(prepared, folder)
     progress: list[Progress] = [TrackedProgress()]
     if tensorboard is not None:
@@ -99,7 +100,7 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     experiment, histories = prepared.experiment, prepared.histories
     seed, period = experiment.training.seed, prepared.split.validation
     known, checked = known_of(prepared, prepared.split.training), known_of(prepared, period)
-    refuse_one_class(checked.is_fraud)
+    refuse_one_class(prepared)
     network, compared = _with_sentinel(network, known, checked, experiment)
     logits = logits_of(network, histories, checked.rows)
     fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)

@@ -28,7 +28,6 @@ from fraudnet.training.tracking import tracked_run
 from fraudnet.training.train import evaluate, train
 from fraudnet.training.trained import load_trained, save_trained
 from fraudnet.transactions.fingerprint import fingerprint
-from fraudnet.windows.chunks import chunks_over
 from tests.training.test_calibration import most_likely
 from tests.training.test_sentinel import expected_distances
 from tests.training.world import TRAINING_END, World, experiment, logging_to
@@ -311,22 +310,18 @@ def test_a_test_period_without_both_classes_is_refused(
         evaluate(prepared, world.trained)
 
 
+@pytest.mark.parametrize("period", ["training", "validation"])
 @pytest.mark.parametrize("label", [-1, 0, 1])
-def test_a_validation_period_without_both_classes_is_refused(
-    world: World, scratch: str, label: int, monkeypatch: pytest.MonkeyPatch
+def test_periods_without_both_classes_are_refused_before_anything_is_fitted(
+    world: World, scratch: str, period: str, label: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "fraudnet.training.train.fit_network",
-        lambda network, known, *_: chunks_over(
-            known.histories, known.rows, network.receptive_field, 32
-        ),
-    )
-    prepared = relabelled(world, "validation", label)
-    with (
-        logging_to(scratch),
-        tracked_run("another"),
-        pytest.raises(InputError, match="the validation period holds no fraud or no genuine"),
-    ):
+    def fit(*_: object) -> None:
+        raise AssertionError("was fitted")
+
+    monkeypatch.setattr("fraudnet.training.train.fit_network", fit)
+    prepared = relabelled(world, period, label)
+    message = rf"the {period} period .* holds no fraud .* lengthen split.{period}_days"
+    with logging_to(scratch), tracked_run("another"), pytest.raises(InputError, match=message):
         train(prepared)
 
 
