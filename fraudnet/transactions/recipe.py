@@ -263,7 +263,8 @@ class Recipe(_Strict):
                 if name not in further[kind] and not (name in CANONICAL and name in declared):
                     raise InputError(
                         f"recipe {self.name}: '{name}' is not declared as a {kind} column; "
-                        f"name its source column under {kind}, or leave the feature out"
+                        f"name its source column under {kind}, or leave the feature out "
+                        f"(where it is the only one: --set features.{kind}=[])"
                     )
         asked = {name for names in wanted.values() for name in names}
         optional = tuple(name for name in self.optional if name not in asked)

@@ -145,7 +145,10 @@ def test_features_of_the_other_kind_are_refused(features: dict[str, Any]) -> Non
 
 
 def test_a_canonical_feature_that_the_recipe_lacks_is_refused() -> None:
-    with pytest.raises(InputError, match="'category' is not declared as a categorical column"):
+    with pytest.raises(
+        InputError,
+        match=r"'category' is not declared as a categorical column.*features.categorical=\[\]",
+    ):
         load_recipe("handbook").with_features(categorical=["category"])
 
 
