@@ -96,9 +96,10 @@ def split_by_time(timestamp_us: npt.NDArray[np.int64], config: SplitConfig) -> S
     training = Period(begin, training_end)
     if training.days < 1:
         needed = 1 + 2 * config.label_delay_days + config.validation_days + config.test_days
+        delay_days = "split.label_delay_days, " if config.label_delay_days else ""
         raise InputError(
             f"the data span {(end - first).days} days, the split needs {needed:g}: shorten "
-            "split.label_delay_days, split.validation_days or split.test_days, or bring more data"
+            f"{delay_days}split.validation_days or split.test_days, or bring more data"
         )
     return Split(training, validation, test)
 

@@ -68,7 +68,7 @@ S_FFSD = """\
 Time,Source,Target,Amount,Location,Type,Labels
 1,S10000,T1000,13.74,L100,TP100,2
 2,S10001,T1001,73.17,L101,TP101,0
-86400,S10002,T1000,25.05,L100,TP100,1
+77880,S10002,T1000,25.05,L100,TP100,1
 """
 IEEE_HEADER = (
     "TransactionID,isFraud,TransactionDT,TransactionAmt,ProductCD,card1,card2,card3,card4,card5,"
@@ -344,7 +344,7 @@ def test_s_ffsd(tmp_path: Path) -> None:
         whole,
         {
             "transaction_id": ["2", "3", "4"],
-            "timestamp": times("2020-01-01 00:00:01", "2020-01-01 00:00:02", "2020-01-02"),
+            "timestamp": times("2020-01-01 00:01:00", "2020-01-01 00:02:00", "2020-02-24 02:00:00"),
             "account_id": ["S10000", "S10001", "S10002"],
             "counterparty_id": ["T1000", "T1001", "T1000"],
             "amount": [13.74, 73.17, 25.05],

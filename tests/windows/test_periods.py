@@ -94,6 +94,9 @@ def test_too_short_a_span_says_what_it_needs() -> None:
     with pytest.raises(InputError, match=message):
         split_by_time(np.array([0, 8 * DAY_US]), config)
     split_by_time(np.array([0, 9 * DAY_US]), config)
+    config = SplitConfig(label_delay_days=0, validation_days=3.5, test_days=1)
+    with pytest.raises(InputError, match=r"shorten split\.validation_days or split\.test_days,"):
+        split_by_time(np.array([0]), config)
 
 
 @pytest.mark.parametrize("days", [0.1, 1, 3650])
