@@ -149,14 +149,14 @@ def run_train(arguments: argparse.Namespace) -> int:
     """
     experiment = experiment_of(arguments)
 
-    from fraudnet.training.prepare import prepare
+    from fraudnet.training.prepare import prepare, told_before_training
     from fraudnet.training.thresholds import print_threshold
     from fraudnet.training.train import CHECKPOINT, train
     from fraudnet.training.trained import save_trained
 
     quarantine = quarantine_in(arguments.output)
     prepared = prepare(arguments.data, experiment, quarantine)
-    print(prepared.line(quarantine), file=sys.stderr)
+    print(prepared.line(quarantine), told_before_training(prepared), sep="\n", file=sys.stderr)
     trained = train(prepared, arguments.output, arguments.tensorboard)
     save_trained(trained, arguments.output)
     (arguments.output / CHECKPOINT).unlink(missing_ok=True)

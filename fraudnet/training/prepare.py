@@ -199,6 +199,27 @@ def known_of(prepared: Prepared, period: Period) -> KnownRows:
     return known_rows(prepared.histories, period, known_by=period.end + delay)
 
 
+def told_before_training(prepared: Prepared) -> str:
+    """What there is to learn from, and what the recipe declares and the network does not read."""
+    counts = []
+    for what, period in (
+        ("to learn from", prepared.split.training), ("to calibrate on", prepared.split.validation)
+    ):  # fmt: skip
+        is_fraud = known_of(prepared, period).is_fraud
+        frauds = int((is_fraud == 1).sum())
+        counts.append(f"{what}: {len(is_fraud):,} labelled, {frauds:,} of them frauds ({period})")
+    features, recipe = prepared.experiment.features, _recipe(prepared.experiment)
+    read = {*(column.column for column in features.categorical), *features.numeric}
+    declared = [*(["category"] if recipe.category else []), *recipe.categorical, *recipe.numeric]
+    unread = [name for name in declared if name not in (*read, *prepared.report.absent)]
+    if unread:
+        counts.append(
+            f"not read by the network: {', '.join(unread)}; name under features.categorical or "
+            "features.numeric of the experiment what it is to read"
+        )
+    return "\n".join(counts)
+
+
 def refuse_one_class(prepared: Prepared) -> None:
     """Nothing can be learnt from one class: known before hours of training, not after.
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudnet.errors import InputError
-from fraudnet.training.prepare import Prepared, prepare
+from fraudnet.training.prepare import Prepared, prepare, told_before_training
 from fraudnet.transactions.labels import SCHEMA
 from fraudnet.windows.labels import known_rows
 from fraudnet.windows.on_disk import Spool
@@ -253,3 +253,34 @@ def test_labels_may_be_all_that_a_source_has(payments: Path, tmp_path: Path) -> 
         tmp_path / "bare.parquet", experiment(f"data.labels='{tmp_path / 'labels.parquet'}'")
     )
     assert np.sum(found.histories.is_fraud >= 0) == 100
+
+
+def test_what_there_is_to_learn_from_is_told_before_it_is(
+    prepared: Prepared, rows: list[dict[str, Any]]
+) -> None:
+    delay = timedelta(days=prepared.experiment.split.label_delay_days)
+    expected = []
+    for what, period in (
+        ("to learn from", prepared.split.training),
+        ("to calibrate on", prepared.split.validation),
+    ):
+        labels = [
+            row["is_fraud"]
+            for row in rows
+            if period.begin <= row["timestamp"] < period.end
+            and row["is_fraud"] is not None
+            and (row["label_time"] or row["timestamp"] + delay) <= period.end + delay
+        ]
+        expected.append(
+            f"{what}: {len(labels):,} labelled, {sum(labels):,} of them frauds ({period})"
+        )
+    *counts, unread = told_before_training(prepared).splitlines()
+    assert counts == expected
+    assert unread.startswith("not read by the network: place; name under features.categorical")
+
+
+def test_columns_that_are_read_or_not_there_are_not_told_as_unread(payments: Path) -> None:
+    asked = experiment(
+        'features.categorical=[{column="category"},{column="place"}]', "evaluation.group_columns=[]"
+    )
+    assert "not read" not in told_before_training(prepare(payments, asked))
