@@ -229,7 +229,9 @@ def refuse_one_class(prepared: Prepared) -> None:
     for name in ("training", "validation"):
         period = getattr(prepared.split, name)
         if len(np.unique(known_of(prepared, period).is_fraud)) < 2:
+            all_there_is = name == "training" and prepared.experiment.split.training_days is None
             raise InputError(
                 f"{place_of(prepared.source)}: the {name} period {period} holds no fraud or no "
-                f"genuine transaction whose label is known: lengthen split.{name}_days"
+                "genuine transaction whose label is known: "
+                + ("bring more data" if all_there_is else f"lengthen split.{name}_days")
             )

@@ -310,17 +310,20 @@ def test_a_test_period_without_both_classes_is_refused(
         evaluate(prepared, world.trained)
 
 
-@pytest.mark.parametrize("period", ["training", "validation"])
+@pytest.mark.parametrize(
+    ("period", "mend"),
+    [("training", "bring more data"), ("validation", "lengthen split.validation_days")],
+)
 @pytest.mark.parametrize("label", [-1, 0, 1])
 def test_periods_without_both_classes_are_refused_before_anything_is_fitted(
-    world: World, scratch: str, period: str, label: int, monkeypatch: pytest.MonkeyPatch
+    world: World, scratch: str, period: str, mend: str, label: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fit(*_: object) -> None:
         raise AssertionError("was fitted")
 
     monkeypatch.setattr("fraudnet.training.train.fit_network", fit)
     prepared = relabelled(world, period, label)
-    message = rf"the {period} period .* holds no fraud .* lengthen split.{period}_days"
+    message = rf"the {period} period .* holds no fraud .*: {mend}$"
     with logging_to(scratch), tracked_run("another"), pytest.raises(InputError, match=message):
         train(prepared)
 
