@@ -23,7 +23,7 @@ from fraudnet.errors import InputError
 from fraudnet.network.describe import describe
 from fraudnet.network.network import Network
 from fraudnet.training.nested import nested_run
-from fraudnet.training.prepare import Prepared, known_of
+from fraudnet.training.prepare import Prepared, known_of, refuse_one_class
 from fraudnet.training.tracking import (
     TrackedProgress,
     log_configuration,
@@ -98,6 +98,7 @@ def compress(prepared: Prepared, trained: Trained, plan: Plan) -> Compressed:
             "that it was made of"
         )
     refuse_other_periods(prepared, trained, "training", "validation")
+    refuse_one_class(prepared)
     with tracked_run("compress", trained.facts.mlflow_run_id), nested_run("compress") as run:
         known = known_of(prepared, prepared.split.training)
         watched = known_of(prepared, prepared.split.validation)

@@ -89,18 +89,16 @@ def completed(prepared: Prepared, network: Network, run_id: str) -> Trained:
     The distance is fitted on the training period, its place and all else on the validation period.
 
     Args:
-        prepared: the data; its experiment's network is this one.
+        prepared: the data, both periods of both classes; its experiment's network is this one.
         network: with fitted weights; what is returned has a network of its own.
         run_id: of the MLflow run, which is active.
 
     Raises:
-        InputError: a period lacks frauds or genuine transactions, the network ranks no better than
-            chance, or the wanted precision is not reached.
+        InputError: the network ranks no better than chance, or the wanted precision is not reached.
     """
     experiment, histories = prepared.experiment, prepared.histories
     seed, period = experiment.training.seed, prepared.split.validation
     known, checked = known_of(prepared, prepared.split.training), known_of(prepared, period)
-    refuse_one_class(prepared)
     network, compared = _with_sentinel(network, known, checked, experiment)
     logits = logits_of(network, histories, checked.rows)
     fit_calibration(network.calibration, logits, checked.is_fraud, experiment.calibration)

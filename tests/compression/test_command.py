@@ -1,6 +1,7 @@
 """`fraudnet compress`: a network as `train` writes it, with all that is said of it in MLflow."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from matplotlib.lines import Line2D
 from sklearn.metrics import average_precision_score
 
 from fraudnet.cli import main
+from fraudnet.compression.compress import Plan, compress
 from fraudnet.compression.figures import Point, spectrum_figure, work_figure
 from fraudnet.compression.spectra import spectrum
 from fraudnet.energy.counting import count_file
+from fraudnet.errors import InputError
 from fraudnet.network.describe import describe
 from fraudnet.training.scoring import predict_rows
 from fraudnet.training.tracking import tracked_run
@@ -278,6 +281,20 @@ def test_a_compressed_network_and_other_data_are_refused(
         other = ["--model", str(world.model), "--data", str(tmp_path / "fewer.csv")]
         assert main([*words, *other]) == 2
     assert "its training period is" in capsys.readouterr().err
+
+
+def test_a_validation_period_of_one_class_is_refused_before_anything_is_factored(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spectra(*_: object) -> None:
+        raise AssertionError("was factored")
+
+    monkeypatch.setattr("fraudnet.compression.compress.spectra_of", spectra)
+    histories, split = world.prepared.histories, world.prepared.split
+    genuine = np.where(split.validation.contains(histories.timestamp_us), 0, histories.is_fraud)
+    changed = replace(world.prepared, histories=replace(histories, is_fraud=genuine))
+    with pytest.raises(InputError, match=r"validation period .* holds no fraud"):
+        compress(changed, world.trained, Plan("macs", 0.5))
 
 
 def test_figures_show_what_they_say() -> None:
